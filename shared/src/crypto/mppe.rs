@@ -1,0 +1,1 @@
+//! MPPE keys (RFC 3079).

@@ -1,0 +1,1 @@
+//! MS-CHAPv1 and MS-CHAPv2 (RFC 2433, RFC 2759).

@@ -1,0 +1,1 @@
+//! Sockets, resolver, clock and capture.

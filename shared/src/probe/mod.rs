@@ -1,0 +1,1 @@
+//! Probes: each runs a machine and returns what was seen.

@@ -1,0 +1,1 @@
+//! State machines that own no socket and no clock.

@@ -1,0 +1,1 @@
+//! PPTP control messages (RFC 2637, section 2).

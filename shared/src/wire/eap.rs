@@ -1,0 +1,1 @@
+//! EAP packets: Identity, Nak, MD5, MS-CHAPv2 (RFC 3748).

@@ -1,0 +1,1 @@
+//! IPv4 and ICMP headers (RFC 791, RFC 792).

@@ -1,0 +1,1 @@
+//! Blanks secrets in frames that are about to be shown or saved.

@@ -1,0 +1,1 @@
+//! PAP packets (RFC 1334).

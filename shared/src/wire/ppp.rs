@@ -1,0 +1,1 @@
+//! PPP frames as PPTP carries them (RFC 1661, section 2).

@@ -1,0 +1,1 @@
+//! How probe results are numbered in the PPTP MIBs.
