@@ -7,6 +7,40 @@
 
 use std::fmt;
 
+/// An enum over a code field: known codes by name, others as `Other(n)`.
+macro_rules! codes {
+    ($(#[$outer:meta])* $name:ident($repr:ty) { $($(#[$inner:meta])* $variant:ident = $number:literal, $text:literal;)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$inner])* $variant,)*
+            /// A code the RFC does not define.
+            Other($repr),
+        }
+
+        impl From<$repr> for $name {
+            fn from(code: $repr) -> Self {
+                match code { $($number => Self::$variant,)* other => Self::Other(other) }
+            }
+        }
+
+        impl From<$name> for $repr {
+            fn from(code: $name) -> Self {
+                match code { $($name::$variant => $number,)* $name::Other(other) => other }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $(Self::$variant => f.write_str($text),)*
+                    Self::Other(other) => write!(f, "code {other}"),
+                }
+            }
+        }
+    };
+}
+
 pub mod chap;
 pub mod control;
 pub mod cp;

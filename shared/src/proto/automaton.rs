@@ -1,0 +1,898 @@
+//! The option negotiation automaton of PPP (RFC 1661, section 4): one for
+//! LCP, CCP, IPCP and IPv6CP, blind to their options.
+//!
+//! It owns the ten states, the restart timer and counter, identifiers, and
+//! which packets go out. What is asked for and what is acceptable is the
+//! business of a [`Negotiator`]. Codes from 8 on are handed back to the owner.
+//!
+//! Where this differs from the RFC's table, as pppd does too: an Ack, Nak or
+//! Reject that does not answer the request that is outstanding is discarded in
+//! every state (the RFC restarts the negotiation in Ack-Rcvd and Opened), so
+//! that a duplicated packet does no harm. And the number of Naks and Rejects
+//! is bounded both ways; beyond it the owner is told
+//! [`Event::NotConverging`].
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::wire::cp::{Code, Packet, RawOption};
+
+/// Naks and Rejects, sent and received together, before
+/// [`Event::NotConverging`].
+const MAX_ROUNDS: u32 = 24;
+/// Configure-Naks sent before what is still not acceptable is rejected
+/// (Max-Failure, RFC 1661, section 4.6).
+const MAX_FAILURE: u32 = 5;
+
+/// What a [`Negotiator`] thinks of the peer's Configure-Request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every option is acceptable.
+    Ack,
+    /// These values should be used instead.
+    Nak(Vec<RawOption>),
+    /// These options are not known or not negotiable.
+    Reject(Vec<RawOption>),
+}
+
+/// The protocol's half of a negotiation.
+pub trait Negotiator {
+    /// Options of the next Configure-Request.
+    fn request(&mut self) -> Vec<RawOption>;
+    /// Judges the peer's Configure-Request. Rejections come before Naks.
+    fn judge(&mut self, options: &[RawOption]) -> Verdict;
+    /// The peer acknowledged the options of the last request.
+    fn acked(&mut self, options: &[RawOption]);
+    /// The peer suggests other values.
+    fn naked(&mut self, options: &[RawOption]);
+    /// The peer does not know these options or will not negotiate them.
+    fn rejected(&mut self, options: &[RawOption]);
+}
+
+/// Retransmission settings (RFC 1661, section 4.6).
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// First wait for an answer; doubles with each retransmission.
+    pub restart: Duration,
+    /// Longest wait for an answer.
+    pub restart_max: Duration,
+    /// Configure-Requests without any answer before giving up.
+    pub max_configure: u32,
+    /// Terminate-Requests without an answer before giving up.
+    pub max_terminate: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            restart: Duration::from_secs(1),
+            restart_max: Duration::from_secs(3),
+            max_configure: 10,
+            max_terminate: 2,
+        }
+    }
+}
+
+/// The states of RFC 1661, section 4.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Lower layer down, not opened.
+    Initial,
+    /// Lower layer down, opened.
+    Starting,
+    /// Lower layer up, closed by us.
+    Closed,
+    /// Lower layer up, finished by the peer or by silence.
+    Stopped,
+    /// Terminate-Request sent after Close.
+    Closing,
+    /// Terminate-Request sent or received while open.
+    Stopping,
+    /// Configure-Request sent.
+    ReqSent,
+    /// Configure-Request sent, Configure-Ack received.
+    AckRcvd,
+    /// Configure-Request and Configure-Ack sent.
+    AckSent,
+    /// Both acknowledged.
+    Opened,
+}
+
+/// What the owner is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// This-Layer-Up.
+    Up,
+    /// This-Layer-Down.
+    Down,
+    /// This-Layer-Finished.
+    Finished,
+    /// The peer sent a Terminate-Request, with this data.
+    TerminateRequested(Vec<u8>),
+    /// The peer rejected a code that cannot be done without.
+    Rejected,
+    /// Requests stay unanswered.
+    Silent,
+    /// Naks and Rejects never end.
+    NotConverging,
+}
+
+/// Packets seen, for reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Configure-Requests sent, retransmissions included.
+    pub requests_sent: u32,
+    /// Configure-Requests received.
+    pub requests_received: u32,
+    /// Answers received that do not answer the outstanding request, and
+    /// packets with an impossible option list.
+    pub discarded: u32,
+}
+
+/// One negotiation.
+#[derive(Debug)]
+pub struct Automaton<N> {
+    negotiator: N,
+    timing: Timing,
+    state: State,
+    restarts_left: u32,
+    restart: Duration,
+    restart_at: Option<Instant>,
+    identifier: u8,
+    /// Options of the request that waits for its answer.
+    outstanding: Option<Vec<RawOption>>,
+    last_request_at: Option<Instant>,
+    terminate_data: Vec<u8>,
+    naks_sent: u32,
+    rounds: u32,
+    counters: Counters,
+    transmits: VecDeque<Packet>,
+    events: VecDeque<Event>,
+}
+
+impl<N: Negotiator> Automaton<N> {
+    /// An automaton in state Initial.
+    pub fn new(negotiator: N, timing: Timing) -> Self {
+        Self {
+            negotiator,
+            timing,
+            state: State::Initial,
+            restarts_left: 0,
+            restart: timing.restart,
+            restart_at: None,
+            identifier: 0,
+            outstanding: None,
+            last_request_at: None,
+            terminate_data: Vec::new(),
+            naks_sent: 0,
+            rounds: 0,
+            counters: Counters::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// True in state Opened.
+    pub fn is_opened(&self) -> bool {
+        self.state == State::Opened
+    }
+
+    /// The protocol's half.
+    pub fn negotiator(&self) -> &N {
+        &self.negotiator
+    }
+
+    /// The protocol's half, to change what it wants.
+    pub fn negotiator_mut(&mut self) -> &mut N {
+        &mut self.negotiator
+    }
+
+    /// Packets seen so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// When the outstanding Configure-Request was sent last, if one waits for
+    /// its answer.
+    pub fn request_sent_at(&self) -> Option<Instant> {
+        self.outstanding.as_ref().and(self.last_request_at)
+    }
+
+    /// The lower layer is ready.
+    pub fn lower_up(&mut self, now: Instant) {
+        match self.state {
+            State::Initial => self.state = State::Closed,
+            State::Starting => self.start(now),
+            _ => {}
+        }
+    }
+
+    /// The lower layer is gone.
+    pub fn lower_down(&mut self) {
+        self.restart_at = None;
+        match self.state {
+            State::Closed | State::Closing => self.state = State::Initial,
+            State::Opened => {
+                self.events.push_back(Event::Down);
+                self.state = State::Starting;
+            }
+            State::Initial | State::Starting => {}
+            _ => self.state = State::Starting,
+        }
+    }
+
+    /// The owner wants this layer.
+    pub fn open(&mut self, now: Instant) {
+        match self.state {
+            State::Initial => self.state = State::Starting,
+            State::Closed => self.start(now),
+            State::Closing => self.state = State::Stopping,
+            _ => {}
+        }
+    }
+
+    /// The owner wants this layer ended; `data` goes into the
+    /// Terminate-Request.
+    pub fn close(&mut self, data: &[u8], now: Instant) {
+        match self.state {
+            State::Starting => {
+                self.state = State::Initial;
+                self.events.push_back(Event::Finished);
+            }
+            State::Stopped => self.state = State::Closed,
+            State::Stopping => self.state = State::Closing,
+            State::ReqSent | State::AckRcvd | State::AckSent | State::Opened => {
+                if self.state == State::Opened {
+                    self.events.push_back(Event::Down);
+                }
+                self.terminate_data = data.to_vec();
+                self.state = State::Closing;
+                self.begin_terminate(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends the outstanding Configure-Request again at once, with its
+    /// identifier: for an owner who knows that the peer was not ready for it.
+    pub fn resend_request(&mut self, now: Instant) {
+        if self.outstanding.is_some()
+            && matches!(self.state, State::ReqSent | State::AckSent | State::AckRcvd)
+        {
+            self.transmit_request(now);
+        }
+    }
+
+    /// Takes one packet. A packet with a code from 8 on comes back when it is
+    /// the owner's to answer; the owner calls [`Automaton::reject_code`] when
+    /// it does not know it either.
+    pub fn handle_packet(&mut self, packet: Packet, now: Instant) -> Option<Packet> {
+        if matches!(self.state, State::Initial | State::Starting) {
+            self.counters.discarded += 1;
+            return None;
+        }
+        match packet.code {
+            Code::ConfigureRequest => self.receive_request(&packet, now),
+            Code::ConfigureAck | Code::ConfigureNak | Code::ConfigureReject => {
+                self.receive_answer(&packet, now);
+            }
+            Code::TerminateRequest => self.receive_terminate_request(packet, now),
+            Code::TerminateAck => self.receive_terminate_ack(now),
+            Code::CodeReject => self.receive_code_reject(&packet, now),
+            _ => return Some(packet),
+        }
+        None
+    }
+
+    /// Answers a packet whose code nobody knows with a Code-Reject.
+    pub fn reject_code(&mut self, packet: &Packet) {
+        if matches!(self.state, State::Initial | State::Starting) {
+            return;
+        }
+        let mut data = packet.emit();
+        data.truncate(1400);
+        self.identifier = self.identifier.wrapping_add(1);
+        self.transmit(Code::CodeReject, self.identifier, data);
+    }
+
+    /// The peer rejected this protocol as a whole (RXJ-).
+    pub fn protocol_rejected(&mut self, now: Instant) {
+        self.rejected(now);
+    }
+
+    /// The restart timer ran out.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.restart_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.restart_at = None;
+        let terminating = matches!(self.state, State::Closing | State::Stopping);
+        if self.restarts_left > 0 {
+            self.restart = (self.restart * 2).min(self.timing.restart_max);
+            if terminating {
+                self.transmit_terminate(now);
+            } else {
+                if self.state == State::AckRcvd {
+                    self.state = State::ReqSent;
+                }
+                self.transmit_request(now);
+            }
+            return;
+        }
+        if !terminating {
+            self.events.push_back(Event::Silent);
+        }
+        self.finish();
+    }
+
+    /// The next packet to send.
+    pub fn poll_transmit(&mut self) -> Option<Packet> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Automaton::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.restart_at
+    }
+
+    fn transmit(&mut self, code: Code, identifier: u8, data: Vec<u8>) {
+        self.transmits.push_back(Packet { code, identifier, data });
+    }
+
+    /// irc, scr: into Req-Sent with a full restart counter.
+    fn start(&mut self, now: Instant) {
+        self.restarts_left = self.timing.max_configure;
+        self.restart = self.timing.restart;
+        self.state = State::ReqSent;
+        self.send_request(now);
+    }
+
+    /// scr with what the negotiator wants now, under a new identifier.
+    fn send_request(&mut self, now: Instant) {
+        self.identifier = self.identifier.wrapping_add(1);
+        self.outstanding = Some(self.negotiator.request());
+        self.transmit_request(now);
+    }
+
+    /// Transmits the outstanding request, or a new one where it was answered
+    /// but the negotiation never ended.
+    fn transmit_request(&mut self, now: Instant) {
+        let Some(options) = &self.outstanding else {
+            return self.send_request(now);
+        };
+        let data = RawOption::emit_list(options);
+        self.restarts_left = self.restarts_left.saturating_sub(1);
+        self.restart_at = Some(now + self.restart);
+        self.last_request_at = Some(now);
+        self.counters.requests_sent += 1;
+        self.transmit(Code::ConfigureRequest, self.identifier, data);
+    }
+
+    fn begin_terminate(&mut self, now: Instant) {
+        self.restarts_left = self.timing.max_terminate;
+        self.restart = self.timing.restart;
+        self.outstanding = None;
+        self.identifier = self.identifier.wrapping_add(1);
+        self.transmit_terminate(now);
+    }
+
+    fn transmit_terminate(&mut self, now: Instant) {
+        self.restarts_left = self.restarts_left.saturating_sub(1);
+        self.restart_at = Some(now + self.restart);
+        self.transmit(Code::TerminateRequest, self.identifier, self.terminate_data.clone());
+    }
+
+    /// tlf: into the final state that belongs to this one.
+    fn finish(&mut self) {
+        self.restart_at = None;
+        self.outstanding = None;
+        self.state = match self.state {
+            State::Closing | State::Closed => State::Closed,
+            _ => State::Stopped,
+        };
+        self.events.push_back(Event::Finished);
+    }
+
+    fn receive_request(&mut self, packet: &Packet, now: Instant) {
+        let Ok(options) = RawOption::parse_list(&packet.data) else {
+            self.counters.discarded += 1;
+            return;
+        };
+        self.counters.requests_received += 1;
+        match self.state {
+            State::Closed => return self.transmit(Code::TerminateAck, packet.identifier, vec![]),
+            State::Closing | State::Stopping => return,
+            // Both begin a new negotiation, and the peer's request is judged within it.
+            State::Stopped => self.start(now),
+            State::Opened => {
+                self.events.push_back(Event::Down);
+                self.start(now);
+            }
+            _ => {}
+        }
+        match self.negotiator.judge(&options) {
+            Verdict::Ack => {
+                self.naks_sent = 0;
+                self.transmit(Code::ConfigureAck, packet.identifier, packet.data.clone());
+                if self.state == State::AckRcvd {
+                    self.opened();
+                } else {
+                    self.state = State::AckSent;
+                }
+            }
+            Verdict::Nak(list) if self.naks_sent < MAX_FAILURE => {
+                self.naks_sent += 1;
+                self.not_acceptable(Code::ConfigureNak, packet.identifier, &list);
+            }
+            // Max-Failure: what was suggested in vain is rejected as the peer sent it.
+            Verdict::Nak(list) => {
+                let mut asked: Vec<RawOption> = options
+                    .into_iter()
+                    .filter(|option| list.iter().any(|nak| nak.kind == option.kind))
+                    .collect();
+                if asked.is_empty() {
+                    asked = list;
+                }
+                self.not_acceptable(Code::ConfigureReject, packet.identifier, &asked);
+            }
+            Verdict::Reject(list) => {
+                self.not_acceptable(Code::ConfigureReject, packet.identifier, &list);
+            }
+        }
+    }
+
+    fn not_acceptable(&mut self, code: Code, identifier: u8, list: &[RawOption]) {
+        self.transmit(code, identifier, RawOption::emit_list(list));
+        if self.state == State::AckSent {
+            self.state = State::ReqSent;
+        }
+        self.count_round();
+    }
+
+    fn count_round(&mut self) {
+        self.rounds += 1;
+        if self.rounds == MAX_ROUNDS {
+            self.events.push_back(Event::NotConverging);
+        }
+    }
+
+    fn receive_answer(&mut self, packet: &Packet, now: Instant) {
+        match self.state {
+            State::Closed | State::Stopped => {
+                return self.transmit(Code::TerminateAck, packet.identifier, vec![]);
+            }
+            State::Closing | State::Stopping => return,
+            _ => {}
+        }
+        let answered = self.outstanding.as_ref().filter(|_| packet.identifier == self.identifier);
+        let (Some(asked), Ok(options)) = (answered, RawOption::parse_list(&packet.data)) else {
+            self.counters.discarded += 1;
+            return;
+        };
+        let valid = match packet.code {
+            Code::ConfigureAck => options == *asked,
+            // A Reject may only contain what was asked, literally.
+            Code::ConfigureReject => {
+                !options.is_empty() && options.iter().all(|option| asked.contains(option))
+            }
+            _ => !options.is_empty(),
+        };
+        if !valid {
+            self.counters.discarded += 1;
+            return;
+        }
+        self.outstanding = None;
+        self.restarts_left = self.timing.max_configure;
+        self.restart = self.timing.restart;
+        if packet.code == Code::ConfigureAck {
+            self.negotiator.acked(&options);
+            if self.state == State::AckSent {
+                self.opened();
+            } else {
+                // The timer goes on: the peer still owes its own request.
+                self.restart_at = Some(now + self.restart);
+                self.state = State::AckRcvd;
+            }
+            return;
+        }
+        if packet.code == Code::ConfigureNak {
+            self.negotiator.naked(&options);
+        } else {
+            self.negotiator.rejected(&options);
+        }
+        self.count_round();
+        if self.rounds < MAX_ROUNDS {
+            self.send_request(now);
+        }
+    }
+
+    fn opened(&mut self) {
+        self.restart_at = None;
+        self.state = State::Opened;
+        self.events.push_back(Event::Up);
+    }
+
+    fn receive_terminate_request(&mut self, packet: Packet, now: Instant) {
+        self.transmit(Code::TerminateAck, packet.identifier, vec![]);
+        self.events.push_back(Event::TerminateRequested(packet.data));
+        match self.state {
+            State::Opened => {
+                self.events.push_back(Event::Down);
+                self.state = State::Stopping;
+                self.outstanding = None;
+                // zrc: wait one period for the peer to go, then finish.
+                self.restarts_left = 0;
+                self.restart_at = Some(now + self.timing.restart);
+            }
+            State::AckRcvd | State::AckSent => self.state = State::ReqSent,
+            _ => {}
+        }
+    }
+
+    fn receive_terminate_ack(&mut self, now: Instant) {
+        match self.state {
+            State::Closing | State::Stopping => self.finish(),
+            State::AckRcvd => self.state = State::ReqSent,
+            State::Opened => {
+                self.events.push_back(Event::Down);
+                self.start(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn receive_code_reject(&mut self, packet: &Packet, now: Instant) {
+        // Codes 1 to 7 are what a negotiation is made of (RXJ-); the loss of
+        // any other is harmless (RXJ+).
+        match packet.data.first() {
+            Some(1..=7) => self.rejected(now),
+            _ if self.state == State::AckRcvd => self.state = State::ReqSent,
+            _ => {}
+        }
+    }
+
+    fn rejected(&mut self, now: Instant) {
+        match self.state {
+            State::Initial | State::Starting => {}
+            State::Opened => {
+                self.events.push_back(Event::Rejected);
+                self.events.push_back(Event::Down);
+                self.state = State::Stopping;
+                self.begin_terminate(now);
+            }
+            _ => {
+                self.events.push_back(Event::Rejected);
+                self.finish();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Accepts options of kind 1; Naks kind 2 with value 0; rejects the rest.
+    #[derive(Debug, Default)]
+    struct Simple {
+        wanted: Vec<RawOption>,
+        acked: usize,
+    }
+
+    impl Negotiator for Simple {
+        fn request(&mut self) -> Vec<RawOption> {
+            self.wanted.clone()
+        }
+        fn judge(&mut self, options: &[RawOption]) -> Verdict {
+            let rejected: Vec<_> = options.iter().filter(|o| o.kind > 2).cloned().collect();
+            if !rejected.is_empty() {
+                return Verdict::Reject(rejected);
+            }
+            if options.iter().any(|o| o.kind == 2) {
+                return Verdict::Nak(vec![RawOption::new(2, &[0])]);
+            }
+            Verdict::Ack
+        }
+        fn acked(&mut self, _: &[RawOption]) {
+            self.acked += 1;
+        }
+        fn naked(&mut self, _: &[RawOption]) {}
+        fn rejected(&mut self, options: &[RawOption]) {
+            self.wanted.retain(|o| !options.contains(o));
+        }
+    }
+
+    fn packet(code: Code, identifier: u8, options: &[RawOption]) -> Packet {
+        Packet { code, identifier, data: RawOption::emit_list(options) }
+    }
+
+    fn sent(automaton: &mut Automaton<Simple>) -> Vec<(Code, u8)> {
+        std::iter::from_fn(|| automaton.poll_transmit()).map(|p| (p.code, p.identifier)).collect()
+    }
+
+    fn events(automaton: &mut Automaton<Simple>) -> Vec<Event> {
+        std::iter::from_fn(|| automaton.poll_event()).collect()
+    }
+
+    fn in_state(state: State, now: Instant) -> Automaton<Simple> {
+        let mut a = Automaton::new(Simple::default(), Timing::default());
+        if state == State::Initial {
+            return a;
+        }
+        if state == State::Closed {
+            a.lower_up(now);
+            return a;
+        }
+        a.open(now);
+        if state == State::Starting {
+            return a;
+        }
+        a.lower_up(now);
+        let ack = packet(Code::ConfigureAck, 1, &[]);
+        let request = packet(Code::ConfigureRequest, 9, &[]);
+        match state {
+            State::AckRcvd => drop(a.handle_packet(ack, now)),
+            State::AckSent => drop(a.handle_packet(request, now)),
+            State::Opened | State::Stopping | State::Closing => {
+                a.handle_packet(ack, now);
+                a.handle_packet(request, now);
+                if state == State::Stopping {
+                    a.handle_packet(packet(Code::TerminateRequest, 3, &[]), now);
+                }
+                if state == State::Closing {
+                    a.close(b"", now);
+                }
+            }
+            State::Stopped => a.protocol_rejected(now),
+            _ => {}
+        }
+        sent(&mut a);
+        events(&mut a);
+        assert_eq!(a.state(), state);
+        a
+    }
+
+    const BAD: u8 = 7;
+
+    /// The rows of RFC 1661, section 4.1, with the two deviations named above.
+    #[test]
+    fn transition_table() {
+        use Code::*;
+        use State::*;
+        let now = Instant::now();
+        let good = || packet(ConfigureRequest, 9, &[]);
+        let bad = || packet(ConfigureRequest, 9, &[RawOption::new(BAD, &[])]);
+        let ack = || packet(ConfigureAck, 1, &[]);
+        let nak = || packet(ConfigureNak, 1, &[RawOption::new(1, &[])]);
+        let terminate = || packet(TerminateRequest, 5, &[]);
+        let terminate_ack = || packet(TerminateAck, 5, &[]);
+        let code_reject = || Packet { code: CodeReject, identifier: 5, data: vec![1, 1, 0, 4] };
+        type Row = (State, Packet, &'static [Code], State);
+        let rows: Vec<Row> = vec![
+            (Initial, good(), &[], Initial),
+            (Starting, good(), &[], Starting),
+            (Closed, good(), &[TerminateAck], Closed),
+            (Stopped, good(), &[ConfigureRequest, ConfigureAck], AckSent),
+            (Stopped, bad(), &[ConfigureRequest, ConfigureReject], ReqSent),
+            (Closing, good(), &[], Closing),
+            (Stopping, good(), &[], Stopping),
+            (ReqSent, good(), &[ConfigureAck], AckSent),
+            (ReqSent, bad(), &[ConfigureReject], ReqSent),
+            (AckRcvd, good(), &[ConfigureAck], Opened),
+            (AckRcvd, bad(), &[ConfigureReject], AckRcvd),
+            (AckSent, good(), &[ConfigureAck], AckSent),
+            (AckSent, bad(), &[ConfigureReject], ReqSent),
+            (Opened, good(), &[ConfigureRequest, ConfigureAck], AckSent),
+            (Opened, bad(), &[ConfigureRequest, ConfigureReject], ReqSent),
+            (Closed, ack(), &[TerminateAck], Closed),
+            (Stopped, ack(), &[TerminateAck], Stopped),
+            (Closing, ack(), &[], Closing),
+            (ReqSent, ack(), &[], AckRcvd),
+            (AckRcvd, ack(), &[], AckRcvd),
+            (AckSent, ack(), &[], Opened),
+            (Opened, ack(), &[], Opened),
+            (ReqSent, nak(), &[ConfigureRequest], ReqSent),
+            (AckSent, nak(), &[ConfigureRequest], AckSent),
+            (AckRcvd, nak(), &[], AckRcvd),
+            (Opened, nak(), &[], Opened),
+            (Closed, terminate(), &[TerminateAck], Closed),
+            (ReqSent, terminate(), &[TerminateAck], ReqSent),
+            (AckRcvd, terminate(), &[TerminateAck], ReqSent),
+            (AckSent, terminate(), &[TerminateAck], ReqSent),
+            (Opened, terminate(), &[TerminateAck], Stopping),
+            (Closing, terminate_ack(), &[], Closed),
+            (Stopping, terminate_ack(), &[], Stopped),
+            (ReqSent, terminate_ack(), &[], ReqSent),
+            (AckRcvd, terminate_ack(), &[], ReqSent),
+            (AckSent, terminate_ack(), &[], AckSent),
+            (Opened, terminate_ack(), &[ConfigureRequest], ReqSent),
+            (ReqSent, code_reject(), &[], Stopped),
+            (Opened, code_reject(), &[TerminateRequest], Stopping),
+            (Closing, code_reject(), &[], Closed),
+        ];
+        for (from, input, codes, to) in rows {
+            let mut a = in_state(from, now);
+            let label = format!("{from:?} + {}", input.code);
+            a.handle_packet(input, now);
+            let out: Vec<Code> = sent(&mut a).into_iter().map(|(code, _)| code).collect();
+            assert_eq!(out, codes, "{label}");
+            assert_eq!(a.state(), to, "{label}");
+        }
+    }
+
+    #[test]
+    fn opens_with_one_request_and_one_ack_each_way() {
+        let now = Instant::now();
+        let mut a = in_state(State::ReqSent, now);
+        a.handle_packet(packet(Code::ConfigureRequest, 40, &[]), now);
+        assert_eq!(sent(&mut a), [(Code::ConfigureAck, 40)]);
+        a.handle_packet(packet(Code::ConfigureAck, 1, &[]), now);
+        assert_eq!(events(&mut a), [Event::Up]);
+        assert_eq!(a.poll_timeout(), None);
+    }
+
+    #[test]
+    fn silence_ends_after_max_configure_requests_and_keeps_the_identifier() {
+        let mut now = Instant::now();
+        let mut a = Automaton::new(Simple::default(), Timing::default());
+        a.open(now);
+        a.lower_up(now);
+        while let Some(at) = a.poll_timeout() {
+            now = at;
+            a.handle_timeout(now);
+        }
+        assert_eq!(sent(&mut a), vec![(Code::ConfigureRequest, 1); 10]);
+        assert_eq!(events(&mut a), [Event::Silent, Event::Finished]);
+        assert_eq!(a.state(), State::Stopped);
+    }
+
+    #[test]
+    fn terminate_is_sent_twice_then_given_up() {
+        let mut now = Instant::now();
+        let mut a = in_state(State::Opened, now);
+        a.close(b"bye", now);
+        while let Some(at) = a.poll_timeout() {
+            now = at;
+            a.handle_timeout(now);
+        }
+        assert_eq!(sent(&mut a), vec![(Code::TerminateRequest, 2); 2]);
+        assert_eq!(events(&mut a), [Event::Down, Event::Finished]);
+    }
+
+    #[test]
+    fn a_rejected_option_is_asked_for_no_more() {
+        let now = Instant::now();
+        let option = RawOption::new(1, &[1]);
+        let wanted = vec![option.clone()];
+        let mut a = Automaton::new(Simple { wanted, acked: 0 }, Timing::default());
+        a.open(now);
+        a.lower_up(now);
+        a.poll_transmit();
+        a.handle_packet(packet(Code::ConfigureReject, 1, &[option]), now);
+        assert_eq!(a.poll_transmit(), Some(packet(Code::ConfigureRequest, 2, &[])));
+    }
+
+    #[test]
+    fn an_ack_or_reject_of_other_options_is_discarded() {
+        let now = Instant::now();
+        let mut a = in_state(State::ReqSent, now);
+        let other = [RawOption::new(1, &[9])];
+        a.handle_packet(packet(Code::ConfigureAck, 1, &other), now);
+        a.handle_packet(packet(Code::ConfigureReject, 1, &other), now);
+        a.handle_packet(packet(Code::ConfigureAck, 2, &[]), now);
+        assert_eq!(a.state(), State::ReqSent);
+        assert_eq!(a.counters().discarded, 3);
+    }
+
+    #[test]
+    fn naks_turn_into_rejects_and_the_quarrel_ends() {
+        let now = Instant::now();
+        let mut a = in_state(State::ReqSent, now);
+        let stubborn = [RawOption::new(2, &[5])];
+        let mut codes = vec![];
+        for identifier in 0..MAX_ROUNDS as u8 {
+            a.handle_packet(packet(Code::ConfigureRequest, identifier, &stubborn), now);
+            codes.extend(sent(&mut a).into_iter().map(|(code, _)| code));
+        }
+        assert_eq!(codes[..5], [Code::ConfigureNak; 5]);
+        assert!(codes[5..].iter().all(|&code| code == Code::ConfigureReject));
+        assert_eq!(events(&mut a), [Event::NotConverging]);
+    }
+
+    #[test]
+    fn unknown_codes_come_back_and_are_rejected() {
+        let now = Instant::now();
+        let mut a = in_state(State::Opened, now);
+        let odd = Packet { code: Code::Other(99), identifier: 7, data: vec![1, 2] };
+        assert_eq!(a.handle_packet(odd.clone(), now), Some(odd.clone()));
+        a.reject_code(&odd);
+        let out = a.poll_transmit().unwrap();
+        assert_eq!((out.code, out.data), (Code::CodeReject, odd.emit()));
+    }
+
+    /// Two automata over a link that loses and repeats, on a virtual clock:
+    /// they open, whatever the pattern, within their retransmissions.
+    fn meet(losses: &[bool], repeats: &[bool]) -> bool {
+        let mut now = Instant::now();
+        let timing = Timing { max_configure: 40, ..Timing::default() };
+        let mut ends =
+            [Automaton::new(Simple::default(), timing), Automaton::new(Simple::default(), timing)];
+        for end in &mut ends {
+            end.open(now);
+            end.lower_up(now);
+        }
+        let mut fates = losses.iter().copied().chain(std::iter::repeat(false));
+        let mut copies = repeats.iter().copied().chain(std::iter::repeat(false));
+        for _ in 0..500 {
+            loop {
+                let mut moved = false;
+                for from in 0..2 {
+                    while let Some(packet) = ends[from].poll_transmit() {
+                        moved = true;
+                        if fates.next() == Some(true) {
+                            continue;
+                        }
+                        if copies.next() == Some(true) {
+                            ends[1 - from].handle_packet(packet.clone(), now);
+                        }
+                        ends[1 - from].handle_packet(packet, now);
+                    }
+                }
+                if !moved {
+                    break;
+                }
+            }
+            if ends.iter().all(Automaton::is_opened) {
+                return true;
+            }
+            let Some(at) = ends.iter().filter_map(Automaton::poll_timeout).min() else {
+                return false;
+            };
+            now = at;
+            ends.iter_mut().for_each(|end| end.handle_timeout(now));
+        }
+        false
+    }
+
+    proptest! {
+        #[test]
+        fn two_ends_open_over_a_lossy_link(
+            losses in proptest::collection::vec(any::<bool>(), 0..12),
+            repeats in proptest::collection::vec(any::<bool>(), 0..12),
+        ) {
+            prop_assert!(meet(&losses, &repeats));
+        }
+
+        #[test]
+        fn any_packets_in_any_order_keep_the_automaton_bounded(
+            packets in proptest::collection::vec(
+                (any::<u8>(), 0u8..4, proptest::collection::vec(any::<u8>(), 0..12)), 0..200),
+        ) {
+            let mut now = Instant::now();
+            let mut a = in_state(State::ReqSent, now);
+            for (code, identifier, data) in packets {
+                let unanswered = a.handle_packet(Packet { code: (code % 16).into(), identifier, data }, now);
+                if let Some(packet) = unanswered {
+                    a.reject_code(&packet);
+                }
+                prop_assert!(sent(&mut a).len() <= 3);
+                prop_assert!(events(&mut a).len() <= 4);
+                now += Duration::from_millis(700);
+                a.handle_timeout(now);
+                sent(&mut a);
+                events(&mut a);
+            }
+        }
+    }
+}
