@@ -5,3 +5,4 @@
 //! when `handle_timeout` wants to be called. Machines contain machines.
 
 pub mod automaton;
+pub mod gre;
