@@ -5,6 +5,7 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`reason`] | phases and reasons: the two words every verdict carries |
+//! | [`method`] | the words for authentication methods and encryption |
 //! | [`secret`] | passwords and shared secrets, wiped on drop |
 //! | [`wire`] | octets to values and back; no state, no clock |
 //! | [`crypto`] | MS-CHAP and MPPE arithmetic, pure functions |
@@ -19,6 +20,7 @@
 
 pub mod cli;
 pub mod crypto;
+pub mod method;
 pub mod net;
 pub mod output;
 pub mod plugin;
