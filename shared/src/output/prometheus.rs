@@ -1,0 +1,150 @@
+//! Text for the textfile collector of node_exporter: the result of one run as
+//! gauges in base units, `HELP` and `TYPE` once per name and all samples of a
+//! name together, as the exposition format demands.
+//!
+//! Every sample carries the labels `check` and `target`, those of a
+//! sub-result `sub` as well.
+
+use std::fmt::Write as _;
+
+use super::metric::{decimal, seconds};
+use super::text::clean;
+use super::{Identity, Metric, Report, State, Unit};
+use crate::reason::Phase;
+
+/// Octets of one label value that are shown.
+const LONGEST: usize = 200;
+
+/// The output.
+pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
+    let mut page = Page {
+        out: String::with_capacity(2048),
+        labels: format!(
+            "check=\"{}\",target=\"{}\"",
+            label_value(identity.program),
+            label_value(identity.target)
+        ),
+        names: Vec::new(),
+    };
+    push_probe(&mut page, report);
+    push_metrics(&mut page, report);
+    page.out
+}
+
+fn push_probe(page: &mut Page, report: &Report) {
+    let works = matches!(report.state(), State::Ok | State::Warning);
+    page.family("pptp_probe_success", "gauge", "Whether the check ended in OK or WARNING.");
+    page.sample("", truth(works));
+    if let Some(verdict) = report.verdict() {
+        page.family("pptp_probe_failure", "gauge", "Where and why the run did not end well.");
+        let labels = format!(",phase=\"{}\",reason=\"{}\"", verdict.phase, verdict.reason);
+        page.sample(&labels, "1");
+    }
+    if !report.phases().is_empty() {
+        let help = "How long each phase of the session took.";
+        page.family("pptp_probe_phase_duration_seconds", "gauge", help);
+        for (phase, took) in report.phases() {
+            page.sample(&format!(",phase=\"{phase}\""), &seconds(*took));
+        }
+    }
+    let connect = report.phases().iter().find(|(phase, _)| *phase == Phase::Connect);
+    if let Some((_, took)) = connect {
+        let help = "How long the TCP connection to the gateway took.";
+        page.family("pptp_connect_duration_seconds", "gauge", help);
+        page.sample("", &seconds(*took));
+    }
+    if let Some(passed) = report.passed(Phase::Auth) {
+        let help = "Authentications that succeeded in this run.";
+        page.family("pptp_auth_success_total", "counter", help);
+        page.sample("", truth(passed));
+    }
+    if let Some(passed) = report.passed(Phase::Gre) {
+        let help = "Whether GRE packets pass in both directions.";
+        page.family("pptp_gre_data_ok", "gauge", help);
+        page.sample("", truth(passed));
+    }
+}
+
+fn push_metrics(page: &mut Page, report: &Report) {
+    let own = report.metrics().iter().map(|metric| (metric, None));
+    let subs = report.subs().iter();
+    let of_subs =
+        subs.flat_map(|sub| sub.metrics().iter().map(|metric| (metric, Some(sub.name()))));
+    let all: Vec<_> = own.chain(of_subs).filter(|(metric, _)| metric.is_printable()).collect();
+    for (index, (metric, _)) in all.iter().enumerate() {
+        let name = name(metric);
+        if all[..index].iter().any(|(earlier, _)| self::name(earlier) == name) {
+            continue;
+        }
+        let kind = if metric.unit() == Unit::Counter { "counter" } else { "gauge" };
+        let help = format!("The metric {} of the check.", metric.label());
+        if !page.family(&name, kind, &help) {
+            continue;
+        }
+        // A second sample with the same labels would make the file invalid.
+        let mut seen = Vec::new();
+        for (metric, sub) in all.iter().filter(|(metric, _)| self::name(metric) == name) {
+            if seen.contains(sub) {
+                continue;
+            }
+            seen.push(*sub);
+            let labels = sub.map(|sub| format!(",sub=\"{}\"", label_value(sub)));
+            page.sample(&labels.unwrap_or_default(), &base_value(metric));
+        }
+    }
+}
+
+struct Page {
+    out: String,
+    labels: String,
+    names: Vec<String>,
+}
+
+impl Page {
+    /// Opens a name; false if it stands there already.
+    fn family(&mut self, name: &str, kind: &str, help: &str) -> bool {
+        if self.names.iter().any(|earlier| earlier == name) {
+            return false;
+        }
+        self.names.push(name.to_owned());
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        true
+    }
+
+    /// One sample of the name opened last; `labels` begins with a comma.
+    fn sample(&mut self, labels: &str, value: &str) {
+        if let Some(name) = self.names.last() {
+            let _ = writeln!(self.out, "{name}{{{}{labels}}} {value}", self.labels);
+        }
+    }
+}
+
+/// The metric's name with the suffix of its base unit, none of them twice.
+fn name(metric: &Metric) -> String {
+    let suffix = match metric.unit() {
+        Unit::Seconds => "_seconds",
+        Unit::Percent => "_ratio",
+        Unit::Octets => "_bytes",
+        Unit::Counter => "_total",
+        Unit::None => "",
+    };
+    let stem = metric.label().strip_suffix(suffix).unwrap_or(metric.label());
+    format!("pptp_{stem}{suffix}")
+}
+
+/// The value in the base unit: a percentage becomes a ratio.
+fn base_value(metric: &Metric) -> String {
+    match metric.unit() {
+        Unit::Percent => decimal(metric.value() / 100.0),
+        _ => metric.decimal(),
+    }
+}
+
+fn label_value(text: &str) -> String {
+    clean(text, LONGEST).replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn truth(yes: bool) -> &'static str {
+    if yes { "1" } else { "0" }
+}
