@@ -5,7 +5,7 @@
 //! The packets themselves are in [`crate::proto::mppe`].
 //!
 //! Real gateways: pppd refuses 40-bit MPPE after MS-CHAPv1, because it has no
-//! LAN Manager hash, and never offers 56 bit; Windows RRAS does both.
+//! LAN Manager hash, and has no 56 bit at all.
 
 use rc4::{KeyInit, Rc4, StreamCipher};
 use sha1::{Digest, Sha1};

@@ -179,7 +179,7 @@ fn des_key(raw: &[u8]) -> [u8; 8] {
     let bits = raw.iter().take(7).fold(0u64, |bits, &octet| bits << 8 | u64::from(octet));
     std::array::from_fn(|i| {
         let seven = ((bits >> (7 * (7 - i))) & 0x7f) as u8;
-        seven << 1 | u8::from(seven.count_ones() % 2 == 0)
+        seven << 1 | u8::from(seven.count_ones().is_multiple_of(2))
     })
 }
 
