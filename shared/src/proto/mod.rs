@@ -4,5 +4,6 @@
 //! `poll_transmit` and `poll_event` are drained after it, `poll_timeout` says
 //! when `handle_timeout` wants to be called. Machines contain machines.
 
+pub mod auth;
 pub mod automaton;
 pub mod gre;

@@ -14,9 +14,6 @@
 use super::pap::{Header, emit_prefixed, prefixed};
 use super::{Reader, Result, Writer};
 
-/// PPP protocol number of CHAP.
-pub const PROTOCOL: u16 = 0xc223;
-
 /// A CHAP packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {

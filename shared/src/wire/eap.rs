@@ -13,9 +13,6 @@ use super::chap::MsChapV2Response;
 use super::pap::{Header, emit_prefixed, prefixed};
 use super::{Error, Reader, Result, Writer};
 
-/// PPP protocol number of EAP.
-pub const PROTOCOL: u16 = 0xc227;
-
 /// EAP method types by number (RFC 3748, section 5).
 pub mod kind {
     /// Who are you, and the answer.

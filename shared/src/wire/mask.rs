@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::{chap, eap, pap};
+use super::{eap, ppp};
 
 /// Octets of code, identifier and length.
 const HEADER: usize = 4;
@@ -26,9 +26,9 @@ pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
         return masked;
     };
     let ranges: fn(&[u8]) -> Option<Vec<Range<usize>>> = match u16::from_be_bytes([*high, *low]) {
-        pap::PROTOCOL => pap_secrets,
-        chap::PROTOCOL => chap_secrets,
-        eap::PROTOCOL => eap_secrets,
+        ppp::PAP => pap_secrets,
+        ppp::CHAP => chap_secrets,
+        ppp::EAP => eap_secrets,
         _ => return masked,
     };
     let packet = &mut masked[start + 2..];
@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use crate::wire::chap::MsChapV2Response;
     use crate::wire::eap::{ChangePassword, MsChapV2, Typed};
+    use crate::wire::{chap, pap};
 
     fn frame(protocol: u16, packet: &[u8]) -> Vec<u8> {
         [&protocol.to_be_bytes(), packet].concat()
@@ -270,7 +271,7 @@ mod tests {
                 peer_id: name.into(),
                 password: password.clone(),
             });
-            assert_masked(pap::PROTOCOL, &packet.emit(), &password);
+            assert_masked(ppp::PAP, &packet.emit(), &password);
         }
 
         #[test]
@@ -280,10 +281,10 @@ mod tests {
                 value: value.clone(),
                 name: name.clone().into(),
             });
-            assert_masked(chap::PROTOCOL, &packet.emit(), &value);
+            assert_masked(ppp::CHAP, &packet.emit(), &value);
             let data = eap::Md5Challenge { value: value.clone(), name: name.into() }.emit();
             let packet = eap::Packet::Response(Typed { identifier: 1, kind: 4, data });
-            assert_masked(eap::PROTOCOL, &packet.emit(), &value);
+            assert_masked(ppp::EAP, &packet.emit(), &value);
         }
 
         #[test]
@@ -298,7 +299,7 @@ mod tests {
             let response = MsChapV2Response { peer_challenge, nt_response, flags: 0 };
             let data = MsChapV2::Response { mschap_v2_id: 1, response, name: name.into() }.emit();
             let packet = eap::Packet::Response(Typed { identifier: 1, kind: 26, data });
-            assert_masked(eap::PROTOCOL, &packet.emit(), &value);
+            assert_masked(ppp::EAP, &packet.emit(), &value);
 
             let data = MsChapV2::ChangePassword(Box::new(ChangePassword {
                 mschap_v2_id: 1,
@@ -310,7 +311,7 @@ mod tests {
             }))
             .emit();
             let packet = eap::Packet::Response(Typed { identifier: 1, kind: 26, data });
-            assert_masked(eap::PROTOCOL, &packet.emit(), &value);
+            assert_masked(ppp::EAP, &packet.emit(), &value);
         }
 
         #[test]
@@ -321,10 +322,10 @@ mod tests {
             };
             let digits = text.emit()[2..42].to_vec();
             let packet = chap::Packet::Success(chap::Verdict { identifier: 1, message: text.emit() });
-            prop_assert!(!contains(&mask_ppp(&frame(chap::PROTOCOL, &packet.emit())), &digits));
+            prop_assert!(!contains(&mask_ppp(&frame(ppp::CHAP, &packet.emit())), &digits));
             let data = MsChapV2::SuccessRequest { mschap_v2_id: 1, message: text.emit() }.emit();
             let packet = eap::Packet::Request(Typed { identifier: 1, kind: 26, data });
-            prop_assert!(!contains(&mask_ppp(&frame(eap::PROTOCOL, &packet.emit())), &digits));
+            prop_assert!(!contains(&mask_ppp(&frame(ppp::EAP, &packet.emit())), &digits));
         }
 
         #[test]

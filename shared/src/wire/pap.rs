@@ -12,9 +12,6 @@ use std::fmt;
 
 use super::{Error, Reader, Result, Writer};
 
-/// PPP protocol number of PAP.
-pub const PROTOCOL: u16 = 0xc023;
-
 /// A PAP packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
