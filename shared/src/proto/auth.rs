@@ -178,7 +178,7 @@ pub struct Authenticatee {
 
 enum State {
     /// A PAP request is on its way.
-    WaitPapVerdict { request: Vec<u8>, sent: u32, retry_at: Option<Instant> },
+    WaitPapVerdict { request: Secret, sent: u32, retry_at: Option<Instant> },
     /// Nothing was asked yet.
     WaitChallenge,
     /// A challenge was answered.
@@ -280,7 +280,7 @@ impl Authenticatee {
         if let State::WaitPapVerdict { request, sent, retry_at } = &mut self.state
             && retry_at.is_some_and(|due| due <= now)
         {
-            self.transmits.push_back((ppp::PAP, request.clone()));
+            self.transmits.push_back((ppp::PAP, request.expose().to_vec()));
             *sent += 1;
             *retry_at = (*sent < PAP_SENDS).then_some(now + PAP_RETRY);
         }
@@ -357,7 +357,11 @@ impl Authenticatee {
         .emit();
         self.transmits.push_back((ppp::PAP, request.clone()));
         self.events.push_back(AuthEvent::Responded);
-        self.state = State::WaitPapVerdict { request, sent: 1, retry_at: Some(now + PAP_RETRY) };
+        self.state = State::WaitPapVerdict {
+            request: Secret::new(request),
+            sent: 1,
+            retry_at: Some(now + PAP_RETRY),
+        };
     }
 
     fn handle_pap(&mut self, packet: &[u8]) -> Result<(), Error> {

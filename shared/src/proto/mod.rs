@@ -7,3 +7,4 @@
 pub mod auth;
 pub mod automaton;
 pub mod gre;
+pub mod mppe;
