@@ -1,6 +1,27 @@
-//! Passwords and shared secrets.
+//! Passwords and shared secrets, and the places they are read from: a file,
+//! standard input, the environment, an authfile, systemd's credentials.
+//!
+//! Nothing here takes a secret from the command line, where it would stand in
+//! `ps`. An error names the source and the reason, never a content.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use zeroize::Zeroizing;
+
+/// Longest secret that is taken, in octets.
+const LONGEST_SECRET: usize = 4096;
+
+/// Longest authfile that is read, in octets: three lines and some comments.
+const LONGEST_AUTHFILE: usize = 16 * 1024;
+
+/// The variable that systemd sets for `LoadCredential=`.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Octets that are wiped when dropped and cannot be printed: no `Debug`, no
 /// `Display`, no serialisation.
@@ -16,5 +37,319 @@ impl Secret {
     /// The octets, for the function that answers a challenge.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Reads a file; `-` is standard input. One line break at the end is not
+    /// part of the secret.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty or longer than 4096 octets.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
+        let source = source_name(path);
+        // Two more for the line break, one to notice that it is too long.
+        let mut octets = read_bounded(path, LONGEST_SECRET + 2)?;
+        let kept = strip_line_break(&octets).len();
+        octets.truncate(kept);
+        Self::checked(octets, &source)
+    }
+
+    /// Reads an environment variable, whole.
+    ///
+    /// # Errors
+    /// When it is not set, empty or longer than 4096 octets.
+    pub fn from_env(variable: &OsStr) -> Result<Self, String> {
+        let source = format!("environment variable {}", variable.to_string_lossy());
+        match std::env::var_os(variable) {
+            Some(value) => Self::checked(Zeroizing::new(value.into_vec()), &source),
+            None => Err(format!("{source} is not set")),
+        }
+    }
+
+    /// Reads `$CREDENTIALS_DIRECTORY/<name>`; nothing if there is no such
+    /// directory or file.
+    ///
+    /// # Errors
+    /// As for [`Secret::from_file`].
+    pub fn from_credentials(name: &str) -> Result<Option<Self>, String> {
+        match std::env::var_os(CREDENTIALS_DIRECTORY) {
+            Some(directory) => Self::from_directory(Path::new(&directory), name),
+            None => Ok(None),
+        }
+    }
+
+    fn from_directory(directory: &Path, name: &str) -> Result<Option<Self>, String> {
+        let path = directory.join(name);
+        if path.try_exists().unwrap_or(true) { Self::from_file(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn checked(octets: Zeroizing<Vec<u8>>, source: &str) -> Result<Self, String> {
+        if octets.is_empty() {
+            Err(format!("{source} is empty"))
+        } else if octets.len() > LONGEST_SECRET {
+            Err(format!("{source} is longer than {LONGEST_SECRET} octets"))
+        } else {
+            Ok(Self(octets))
+        }
+    }
+}
+
+/// A file of `username=`, `password=` and `domain=` lines, as smbclient and
+/// the Monitoring Plugins have it. Spaces around the key and before the value
+/// do not count; empty lines and lines that begin with `#` are skipped.
+pub struct AuthFile {
+    /// The user name, the domain in front of it as `DOMAIN\user` if there is
+    /// one.
+    pub username: Option<Vec<u8>>,
+    /// The password.
+    pub password: Option<Secret>,
+}
+
+impl AuthFile {
+    /// Reads a file; `-` is standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read, is longer than 16 KiB, or a line is none of the
+    /// three, a repetition, or without a value; the line is named by number.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let source = source_name(path);
+        let octets = read_bounded(path, LONGEST_AUTHFILE)?;
+        if octets.len() > LONGEST_AUTHFILE {
+            return Err(format!("{source} is longer than {LONGEST_AUTHFILE} octets"));
+        }
+        Self::parse(&octets).map_err(|(line, what)| format!("{source}, line {line}: {what}"))
+    }
+
+    fn parse(octets: &[u8]) -> Result<Self, (usize, &'static str)> {
+        let (mut username, mut password, mut domain) = (None, None, None);
+        for (index, line) in octets.split(|octet| *octet == b'\n').enumerate() {
+            let at = |what| (index + 1, what);
+            let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let equals = line.iter().position(|octet| *octet == b'=');
+            let (key, value) = line.split_at(equals.ok_or(at("no '=' in it"))?);
+            let value = value[1..].trim_ascii_start();
+            let slot = match key.trim_ascii_end() {
+                b"username" => &mut username,
+                b"password" => &mut password,
+                b"domain" => &mut domain,
+                _ => return Err(at("the key is none of username, password, domain")),
+            };
+            if value.is_empty() {
+                return Err(at("no value behind '='"));
+            }
+            if value.len() > LONGEST_SECRET {
+                return Err(at("the value is too long"));
+            }
+            if slot.replace(value).is_some() {
+                return Err(at("the key stands there twice"));
+            }
+        }
+        let username = username.map(|username: &[u8]| match domain {
+            Some(domain) => [domain, b"\\".as_slice(), username].concat(),
+            None => username.to_vec(),
+        });
+        Ok(Self { username, password: password.map(|octets| Secret::new(octets.to_vec())) })
+    }
+}
+
+/// A remark for the operator if users other than the owner can read a file
+/// with a secret in it; nothing for standard input.
+pub fn readable_by_others(path: &Path) -> Option<String> {
+    if path == Path::new("-") {
+        return None;
+    }
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    let who = match (mode & 0o004 != 0, mode & 0o040 != 0) {
+        (true, _) => "everyone",
+        (false, true) => "its group",
+        (false, false) => return None,
+    };
+    Some(format!("{} can be read by {who}; run: chmod 600", source_name(path)))
+}
+
+fn source_name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
+}
+
+/// At most `longest` octets and one more, which tells that there are more.
+fn read_bounded(path: &Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+    // All at once: a vector that grows leaves copies behind that nobody wipes.
+    let mut octets = Zeroizing::new(Vec::with_capacity(longest + 64));
+    let limit = longest as u64 + 1;
+    let read = if path == Path::new("-") {
+        // Past the buffer of `Stdin`, which would keep the secret.
+        standard_input().and_then(|file| file.take(limit).read_to_end(&mut octets))
+    } else {
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut octets))
+    };
+    match read {
+        Ok(_) => Ok(octets),
+        Err(error) => Err(format!("cannot read {}: {}", source_name(path), in_words(&error))),
+    }
+}
+
+fn standard_input() -> io::Result<File> {
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// The error in words, without the number that `io::Error` appends.
+pub(crate) fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn strip_line_break(octets: &[u8]) -> &[u8] {
+    match octets.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => octets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A directory of files that goes away with the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let name = format!("pptp-probe-secret-{}-{name}", std::process::id());
+            let directory = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&directory).unwrap();
+            Self(directory)
+        }
+
+        fn file(&self, name: &str, octets: &[u8]) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::write(&path, octets).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn from_file(octets: &[u8]) -> Result<Vec<u8>, String> {
+        let name = format!("octets-{:?}", std::thread::current().id());
+        let scratch = Scratch::new(&name);
+        let path = scratch.file("secret", octets);
+        let result = Secret::from_file(&path).map(|secret| secret.expose().to_vec());
+        result.map_err(|error| error.replace(&path.display().to_string(), "FILE"))
+    }
+
+    fn error_of<T>(result: Result<T, String>) -> String {
+        result.err().unwrap()
+    }
+
+    #[test]
+    fn one_line_break_is_not_part_of_the_secret() {
+        for (octets, secret) in [
+            (&b"word"[..], &b"word"[..]),
+            (b"word\n", b"word"),
+            (b"word\r\n", b"word"),
+            (b"word\n\n", b"word\n"),
+            (b" word \r", b" word \r"),
+            (b"\xff\x00\n", b"\xff\x00"),
+        ] {
+            assert_eq!(from_file(octets).unwrap(), secret);
+        }
+    }
+
+    #[test]
+    fn empty_and_too_long_files_are_refused() {
+        assert_eq!(from_file(b"").unwrap_err(), "FILE is empty");
+        assert_eq!(from_file(b"\n").unwrap_err(), "FILE is empty");
+        let mut longest = vec![b'a'; 4096];
+        assert_eq!(from_file(&longest).unwrap(), longest);
+        longest.push(b'\n');
+        assert_eq!(from_file(&longest).unwrap().len(), 4096);
+        longest.push(b'\n');
+        assert_eq!(from_file(&longest).unwrap_err(), "FILE is longer than 4096 octets");
+        assert_eq!(from_file(&[b'a'; 9000]).unwrap_err(), "FILE is longer than 4096 octets");
+    }
+
+    #[test]
+    fn a_missing_file_and_a_directory_are_named() {
+        let scratch = Scratch::new("missing");
+        let path = scratch.0.join("none");
+        let error = error_of(Secret::from_file(&path));
+        assert_eq!(error, format!("cannot read {}: No such file or directory", path.display()));
+        let error = error_of(Secret::from_file(&scratch.0));
+        assert_eq!(error, format!("cannot read {}: Is a directory", scratch.0.display()));
+    }
+
+    #[test]
+    fn environment_variable_is_taken_whole() {
+        // Cargo sets this one for every test.
+        let secret = Secret::from_env(OsStr::new("CARGO_PKG_NAME")).ok().unwrap();
+        assert_eq!(secret.expose(), env!("CARGO_PKG_NAME").as_bytes());
+        let error = error_of(Secret::from_env(OsStr::new("PPTP_PROBE_NOT_SET")));
+        assert_eq!(error, "environment variable PPTP_PROBE_NOT_SET is not set");
+    }
+
+    #[test]
+    fn credentials_directory_may_lack_a_file_but_not_its_content() {
+        let scratch = Scratch::new("credentials");
+        scratch.file("pptp-password", b"word\n");
+        scratch.file("pptp-username", b"");
+        let password = Secret::from_directory(&scratch.0, "pptp-password").ok().unwrap().unwrap();
+        assert_eq!(password.expose(), b"word");
+        assert!(Secret::from_directory(&scratch.0, "other").ok().unwrap().is_none());
+        assert!(
+            error_of(Secret::from_directory(&scratch.0, "pptp-username")).ends_with("is empty")
+        );
+    }
+
+    #[test]
+    fn authfile_has_user_password_and_domain_in_any_order() {
+        let file = AuthFile::parse(
+            b"# probe\n\n  password = p=w #1 \r\nusername=probe\ndomain = EXAMPLE\n",
+        );
+        let file = file.ok().unwrap();
+        assert_eq!(file.username.unwrap(), b"EXAMPLE\\probe");
+        assert_eq!(file.password.unwrap().expose(), b"p=w #1 ");
+        let file = AuthFile::parse(b"username=probe").ok().unwrap();
+        assert_eq!(file.username.unwrap(), b"probe");
+        assert!(file.password.is_none());
+    }
+
+    #[test]
+    fn authfile_errors_name_the_line_and_no_content() {
+        for (octets, line, what) in [
+            (&b"username=a\nhunter2"[..], 2, "no '=' in it"),
+            (b"hunter2=a", 1, "the key is none of username, password, domain"),
+            (b"\npassword=", 2, "no value behind '='"),
+            (b"password=hunter2\npassword=b", 2, "the key stands there twice"),
+        ] {
+            assert_eq!(AuthFile::parse(octets).err(), Some((line, what)));
+        }
+        let scratch = Scratch::new("authfile");
+        let path = scratch.file("auth", b"hunter2");
+        let error = error_of(AuthFile::read(&path));
+        assert_eq!(error, format!("{}, line 1: no '=' in it", path.display()));
+    }
+
+    #[test]
+    fn a_file_open_to_others_is_remarked_upon() {
+        let scratch = Scratch::new("mode");
+        let path = scratch.file("secret", b"word");
+        for (mode, who) in [(0o600, None), (0o640, Some("its group")), (0o604, Some("everyone"))] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let remark = readable_by_others(&path);
+            assert_eq!(remark.is_some(), who.is_some());
+            assert!(remark.is_none_or(|remark| remark.contains(who.unwrap_or_default())));
+        }
+        assert_eq!(readable_by_others(Path::new("-")), None);
     }
 }

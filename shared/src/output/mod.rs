@@ -120,6 +120,17 @@ impl Format {
     }
 }
 
+impl FromStr for Format {
+    type Err = String;
+
+    /// # Errors
+    /// A sentence that lists the four words.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|format| format.word() == text);
+        known.copied().ok_or_else(|| "known are nagios json prometheus zabbix".into())
+    }
+}
+
 /// Who speaks, and about whom.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'a> {
@@ -130,6 +141,9 @@ pub struct Identity<'a> {
     /// What was probed, as the operator named it: `vpn.example.net:1723`.
     pub target: &'a str,
 }
+
+pub(crate) use metric::is_label;
+pub(crate) use nagios::unknown_line;
 
 /// The version that every output carries.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -29,10 +29,13 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>, verbosity: u8) ->
     out
 }
 
-/// A line for what is wrong before there is a report: wrong arguments, a panic.
-pub(crate) fn unknown_line(name: &str, text: &str) -> String {
+/// A line for what is wrong before there is a report: wrong arguments, a
+/// panic. The hint stands behind the text however long that is.
+pub(crate) fn unknown_line(name: &str, text: &str, hint: &str) -> String {
     let mut out = format!("{name} {} - ", State::Unknown);
     push_clean(&mut out, text, LONGEST_HEADLINE);
+    out.push(' ');
+    out.push_str(hint);
     out.push('\n');
     out
 }

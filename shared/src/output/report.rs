@@ -47,10 +47,8 @@ pub enum Fact {
 #[derive(Debug, Clone)]
 pub struct Report {
     conclusion: Conclusion,
-    phases: Vec<(Phase, Duration)>,
-    facts: Vec<(&'static str, Fact)>,
-    details: Vec<(u8, String)>,
-    subs: Vec<Sub>,
+    // Boxed so that a report can be the error of a `Result`.
+    seen: Box<Seen>,
 }
 
 /// One part of a check that looks at several things, such as one of several
@@ -93,28 +91,28 @@ impl Report {
     /// Adds how long a phase took, in the order of the phases.
     #[must_use]
     pub fn phase(mut self, phase: Phase, took: Duration) -> Self {
-        self.phases.push((phase, took));
+        self.seen.phases.push((phase, took));
         self
     }
 
     /// Adds something seen. The key is in `snake_case`.
     #[must_use]
     pub fn fact(mut self, key: &'static str, value: impl Into<Fact>) -> Self {
-        self.facts.push((key, value.into()));
+        self.seen.facts.push((key, value.into()));
         self
     }
 
     /// Adds a line that is shown from verbosity `level` on, 1 to 3.
     #[must_use]
     pub fn detail(mut self, level: u8, text: impl Into<String>) -> Self {
-        self.details.push((level, text.into()));
+        self.seen.details.push((level, text.into()));
         self
     }
 
     /// Adds a sub-result.
     #[must_use]
-    pub fn sub(mut self, sub: Sub) -> Self {
-        self.subs.push(sub);
+    pub fn sub_result(mut self, sub: Sub) -> Self {
+        self.seen.subs.push(sub);
         self
     }
 
@@ -149,7 +147,7 @@ impl Report {
     pub fn verdict(&self) -> Option<Cow<'_, Verdict>> {
         self.conclusion.verdict().or_else(|| {
             let worst = self.subs_state();
-            self.subs.iter().filter(|sub| sub.state() == worst).find_map(Sub::verdict)
+            self.seen.subs.iter().filter(|sub| sub.state() == worst).find_map(Sub::verdict)
         })
     }
 
@@ -160,22 +158,22 @@ impl Report {
 
     /// How long each phase took.
     pub fn phases(&self) -> &[(Phase, Duration)] {
-        &self.phases
+        &self.seen.phases
     }
 
     /// What was seen.
     pub fn facts(&self) -> &[(&'static str, Fact)] {
-        &self.facts
+        &self.seen.facts
     }
 
     /// The lines behind the first, with the verbosity from which each is shown.
     pub fn details(&self) -> &[(u8, String)] {
-        &self.details
+        &self.seen.details
     }
 
     /// The sub-results.
     pub fn subs(&self) -> &[Sub] {
-        &self.subs
+        &self.seen.subs
     }
 
     /// Whether a phase was passed; nothing if the run did not get to it or
@@ -190,7 +188,7 @@ impl Report {
                     State::Ok | State::Warning => Some(true),
                 },
             },
-            _ => self.phases.iter().any(|(passed, _)| *passed == phase).then_some(true),
+            _ => self.seen.phases.iter().any(|(passed, _)| *passed == phase).then_some(true),
         }
     }
 
@@ -203,17 +201,11 @@ impl Report {
     }
 
     fn subs_state(&self) -> State {
-        self.subs.iter().fold(State::Ok, |worst, sub| worst.worst(sub.state()))
+        self.seen.subs.iter().fold(State::Ok, |worst, sub| worst.worst(sub.state()))
     }
 
     fn concluding(conclusion: Conclusion) -> Self {
-        Self {
-            conclusion,
-            phases: Vec::new(),
-            facts: Vec::new(),
-            details: Vec::new(),
-            subs: Vec::new(),
-        }
+        Self { conclusion, seen: Box::default() }
     }
 }
 
@@ -295,6 +287,14 @@ fact_from! {
     f64 => Number;
     bool => Bool;
     Vec<String> => List;
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    phases: Vec<(Phase, Duration)>,
+    facts: Vec<(&'static str, Fact)>,
+    details: Vec<(u8, String)>,
+    subs: Vec<Sub>,
 }
 
 /// What a report and a sub-result have in common.
@@ -448,9 +448,9 @@ mod tests {
     #[test]
     fn worst_sub_result_gives_state_and_verdict() {
         let report = Report::ok("2 of 3 gateways answer")
-            .sub(Sub::ok("a", "fine"))
-            .sub(Sub::failed("b", Phase::Resolve, Reason::ResolverFailed, "no server"))
-            .sub(Sub::failed("c", Phase::Connect, Reason::Silent, "silent"));
+            .sub_result(Sub::ok("a", "fine"))
+            .sub_result(Sub::failed("b", Phase::Resolve, Reason::ResolverFailed, "no server"))
+            .sub_result(Sub::failed("c", Phase::Connect, Reason::Silent, "silent"));
         assert_eq!(key(&report), (State::Critical, Some((Phase::Connect, Reason::Silent))));
         assert_eq!(report.headline(), "2 of 3 gateways answer");
     }

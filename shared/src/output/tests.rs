@@ -41,8 +41,8 @@ fn silent() -> Report {
 
 fn two_gateways() -> Report {
     Report::ok("1 of 2 gateways answers")
-        .sub(Sub::ok("vpn1", "up").metric(Metric::seconds("rtt", Duration::from_millis(5))))
-        .sub(
+        .sub_result(Sub::ok("vpn1", "up").metric(Metric::seconds("rtt", Duration::from_millis(5))))
+        .sub_result(
             Sub::failed("vpn2", Phase::Connect, Reason::Refused, "port closed")
                 .metric(Metric::seconds("rtt", Duration::from_millis(6))),
         )
@@ -311,7 +311,7 @@ fn hostile(texts: &[String]) -> Report {
         .fact("list", vec![part(3), part(0)])
         .detail(1, part(1))
         .detail(2, part(2))
-        .sub(Sub::failed(part(3), Phase::Auth, Reason::AuthRejected, part(1)))
+        .sub_result(Sub::failed(part(3), Phase::Auth, Reason::AuthRejected, part(1)))
 }
 
 proptest! {
