@@ -71,17 +71,19 @@ pub struct Common {
     #[arg(long, value_name = "METRIC=WARN/CRIT")]
     pub threshold: Vec<MetricThreshold>,
 
-    /// Deadline of the whole run, such as 5, 2.5 or 1500ms; STATE is what a timeout means
-    #[arg(short, long, value_name = "SECS[:STATE]", default_value = "10")]
-    pub timeout: Timeout,
+    // A default that clap parses costs thousands of instructions in every run;
+    // for these two, methods fill it in.
+    /// Deadline of the whole run, such as 5, 2.5 or 1500ms; STATE is what a timeout means [default: 10:critical]
+    #[arg(short, long, value_name = "SECS[:STATE]")]
+    timeout: Option<Timeout>,
 
     /// Show more: -v a line of detail, -vv phases and messages, -vvv octets
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Output: nagios, json, prometheus or zabbix
-    #[arg(short, long, value_name = "FORMAT", default_value = "nagios")]
-    pub output: Format,
+    /// Output: nagios, json, prometheus or zabbix [default: nagios]
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
 
     /// Write the exchange to FILE for Wireshark, secrets masked
     #[arg(long, value_name = "FILE")]
@@ -89,6 +91,16 @@ pub struct Common {
 }
 
 impl Common {
+    /// The deadline of the run; 10 seconds and critical unless given.
+    pub fn timeout(&self) -> Timeout {
+        self.timeout.unwrap_or_default()
+    }
+
+    /// How the report is printed; for Nagios unless given.
+    pub fn output(&self) -> Format {
+        self.output.unwrap_or_default()
+    }
+
     /// The ranges of the run: `-w` and `-c` for the main metric, then each
     /// `--threshold` in the order given.
     ///
@@ -154,6 +166,12 @@ pub struct Timeout {
     pub duration: Duration,
     /// The state of a run that the deadline ended.
     pub state: State,
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self { duration: Duration::from_secs(10), state: State::Critical }
+    }
 }
 
 impl FromStr for Timeout {
@@ -326,8 +344,8 @@ mod tests {
         assert_eq!(given.target.port, 1723);
         assert_eq!(given.target.to_string(), "192.0.2.1:1723");
         let ten_seconds = Timeout { duration: Duration::from_secs(10), state: State::Critical };
-        assert_eq!(given.common.timeout, ten_seconds);
-        assert_eq!(given.common.output, Format::Nagios);
+        assert_eq!(given.common.timeout(), ten_seconds);
+        assert_eq!(given.common.output(), Format::Nagios);
         assert_eq!(given.common.verbose, 0);
         assert_eq!(given.mppe.mppe, MppePolicy::ANY);
         let allowed = given.methods.allowed();
@@ -433,7 +451,7 @@ mod tests {
     #[test]
     fn output_and_verbosity() {
         for format in Format::ALL {
-            assert_eq!(parse(&format!("-o {}", format.word())).unwrap().common.output, *format);
+            assert_eq!(parse(&format!("-o {}", format.word())).unwrap().common.output(), *format);
         }
         assert!(error("-o xml").contains("known are nagios json prometheus zabbix"));
         assert_eq!(parse("-vvv").unwrap().common.verbose, 3);
