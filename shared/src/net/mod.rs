@@ -1,1 +1,15 @@
-//! Sockets, resolver, clock and capture.
+//! Sockets, resolver, clock, capture: carries octets and time between the
+//! machines of [`proto`](crate::proto) and the world.
+//!
+//! `Instant::now()` and randomness are read here and in the frame of a check,
+//! nowhere else.
+
+pub mod driver;
+pub mod entropy;
+pub mod gre;
+pub mod interrupt;
+pub mod pcap;
+pub mod privilege;
+pub mod resolve;
+pub mod tap;
+pub mod tcp;

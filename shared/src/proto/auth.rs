@@ -103,16 +103,18 @@ impl AuthProtocol {
             Self::Other(_) => &[],
         }
     }
+}
 
-    /// What an operator calls it.
-    fn describe(&self) -> String {
+/// What an operator calls it.
+impl std::fmt::Display for AuthProtocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Eap => "eap".into(),
+            Self::Eap => f.write_str("eap"),
             Self::Other(body) => {
-                let hex: String = body.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
-                format!("protocol {hex}")
+                f.write_str("protocol ")?;
+                body.iter().take(8).try_for_each(|octet| write!(f, "{octet:02x}"))
             }
-            one => one.methods().iter().map(|method| method.word()).collect(),
+            one => one.methods().iter().try_for_each(|method| f.write_str(method.word())),
         }
     }
 }
@@ -234,7 +236,7 @@ impl Authenticatee {
             let words: Vec<_> = allowed.iter().map(|method| method.word()).collect();
             let detail = format!(
                 "gateway asks for {}, allowed here is {}",
-                machine.protocol.describe(),
+                machine.protocol,
                 if words.is_empty() { "nothing".into() } else { words.join(" ") }
             );
             machine.fail(Reason::AuthOfferedUnacceptable, detail);
@@ -267,8 +269,7 @@ impl Authenticatee {
             if self.malformed > MALFORMED_MAX && !self.proven {
                 let detail = format!(
                     "gateway sent {} malformed {} packets, the last one: {error}",
-                    self.malformed,
-                    self.protocol.describe()
+                    self.malformed, self.protocol
                 );
                 self.fail(Reason::Malformed, detail);
             }

@@ -124,6 +124,8 @@ pub struct Counters {
     pub requests_sent: u32,
     /// Configure-Requests received.
     pub requests_received: u32,
+    /// Acks, Naks and Rejects that answer our requests.
+    pub answers_received: u32,
     /// Answers received that do not answer the outstanding request, and
     /// packets with an impossible option list.
     pub discarded: u32,
@@ -491,6 +493,7 @@ impl<N: Negotiator> Automaton<N> {
             self.counters.discarded += 1;
             return;
         }
+        self.counters.answers_received += 1;
         self.outstanding = None;
         self.restarts_left = self.timing.max_configure;
         self.restart = self.timing.restart;

@@ -8,7 +8,7 @@
 //! further packet comes and drops numbers that have passed, so ours have no
 //! gaps and are never used twice. pptp-linux begins with 1 instead of 0. Some
 //! peers never acknowledge; the window then opens again by time
-//! ([`ACK_TIMEOUT`]), as the RFC's adaptive timeout does.
+//! (half a second), as the RFC's adaptive timeout does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn padding_behind_the_length_is_ignored() {
-        assert_eq!(Packet::parse(&[9, 7, 0, 4, 0xAA, 0xAA]).unwrap().data, []);
+        assert_eq!(Packet::parse(&[9, 7, 0, 4, 0xAA, 0xAA]).unwrap().data, [0u8; 0]);
     }
 
     #[test]

@@ -1,0 +1,171 @@
+//! Carries octets and time between a [`Tunnel`] and its sockets, until it is
+//! finished or its time is up.
+//!
+//! Two deadlines: at the first the run has missed its goal and begins the
+//! farewell, at the second even the farewell is cut: what is left to say is
+//! said at once. Whatever the peer does, between two looks at the clock only
+//! a bounded number of octets is read.
+
+use std::io;
+use std::time::Instant;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::sleep_until;
+
+use super::gre::{GreSocket, Input};
+use super::interrupt::Interrupt;
+use super::pcap::Direction;
+use super::tap::Tap;
+use crate::proto::tunnel::{Transmit, Tunnel};
+
+/// Reads of the control connection before the clock is looked at again.
+const BURST: usize = 16;
+/// Octets for the control connection that TCP did not take yet; a peer that
+/// reads nothing gets no more.
+const MAX_UNSENT: usize = 64 << 10;
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// The goal must be reached.
+    pub goal: Instant,
+    /// The farewell must be over.
+    pub farewell: Instant,
+}
+
+/// Drives a session to its end.
+pub async fn drive(
+    tunnel: &mut Tunnel,
+    stream: &TcpStream,
+    gre: Option<&mut GreSocket>,
+    deadlines: Deadlines,
+    interrupt: &mut Interrupt,
+    tap: &mut Tap,
+) {
+    let mut driver = Driver { stream, gre, unsent: Vec::new(), buffer: [0; 4096], tap };
+    loop {
+        let now = Instant::now();
+        driver.transmit(tunnel, now);
+        if tunnel.is_finished() {
+            return;
+        }
+        let end = if tunnel.is_closing() { deadlines.farewell } else { deadlines.goal };
+        let wake = tunnel.poll_timeout().map_or(end, |at| at.min(end));
+        let interrupted = driver.wait(wake, interrupt).await;
+        let now = Instant::now();
+        if interrupted {
+            tunnel.interrupt(now);
+        } else if now >= deadlines.farewell {
+            tunnel.abort(now);
+        } else if now >= deadlines.goal && !tunnel.is_closing() {
+            tunnel.expire(now);
+        }
+        driver.receive(tunnel, now);
+        if tunnel.poll_timeout().is_some_and(|at| at <= now) {
+            tunnel.handle_timeout(now);
+        }
+    }
+}
+
+struct Driver<'a> {
+    stream: &'a TcpStream,
+    gre: Option<&'a mut GreSocket>,
+    unsent: Vec<u8>,
+    buffer: [u8; 4096],
+    tap: &'a mut Tap,
+}
+
+impl Driver<'_> {
+    /// Waits for octets, room to send, the time, or a signal (then true).
+    async fn wait(&mut self, until: Instant, interrupt: &mut Interrupt) -> bool {
+        let mut interest = Interest::READABLE;
+        if !self.unsent.is_empty() {
+            interest |= Interest::WRITABLE;
+        }
+        let gre = async {
+            match &self.gre {
+                Some(gre) => gre.ready().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.stream.ready(interest) => false,
+            _ = gre => false,
+            () = sleep_until(until.into()) => false,
+            () = interrupt.wait() => true,
+        }
+    }
+
+    fn transmit(&mut self, tunnel: &mut Tunnel, now: Instant) {
+        while let Some(transmit) = tunnel.poll_transmit() {
+            match transmit {
+                Transmit::Control(octets) => {
+                    self.tap.control(Direction::Sent, &octets, now);
+                    if self.unsent.len() < MAX_UNSENT {
+                        self.unsent.extend(octets);
+                    }
+                }
+                Transmit::Gre(octets) => {
+                    self.tap.gre(Direction::Sent, &octets, now);
+                    if let Some(gre) = &self.gre {
+                        gre.send(&octets);
+                    }
+                }
+            }
+        }
+        while !self.unsent.is_empty() {
+            match self.stream.try_write(&self.unsent) {
+                Ok(written) => drop(self.unsent.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The read side will say what happened.
+                Err(_) => self.unsent.clear(),
+            }
+        }
+    }
+
+    fn receive(&mut self, tunnel: &mut Tunnel, now: Instant) {
+        for _ in 0..BURST {
+            if tunnel.is_finished() {
+                return;
+            }
+            match self.stream.try_read(&mut self.buffer) {
+                Ok(0) => {
+                    self.tap.remark("gateway closed the control connection".into(), now);
+                    tunnel.handle_control_closed(false, now);
+                }
+                Ok(length) => {
+                    self.tap.control(Direction::Received, &self.buffer[..length], now);
+                    tunnel.handle_control_input(&self.buffer[..length], now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.tap.remark(format!("control connection: {error}"), now);
+                    tunnel.handle_control_closed(true, now);
+                }
+            }
+        }
+        let Some(gre) = &mut self.gre else { return };
+        if tunnel.wants_strays(now)
+            && let Err(error) = gre.widen()
+        {
+            self.tap.remark(format!("cannot widen the GRE filter: {error}"), now);
+        }
+        for input in gre.read(tunnel.peer_call_id()) {
+            match input {
+                Input::Packet(octets) => {
+                    self.tap.gre(Direction::Received, &octets, now);
+                    tunnel.handle_gre_input(&octets, now);
+                }
+                Input::Stray(call_id) => {
+                    self.tap.remark(format!("GRE under call id {call_id}"), now);
+                    tunnel.handle_stray(call_id);
+                }
+                Input::Unreachable(code, from) => {
+                    self.tap.remark(format!("ICMP unreachable code {code} from {from}"), now);
+                    tunnel.handle_unreachable(code, from, now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The raw socket for IP protocol 47 (raw(7), RFC 2637, section 4).
+//!
+//! A raw socket sees every GRE packet of the host. A filter in the kernel
+//! lets through what comes from the gateway under our Call ID; several runs
+//! on one host never see each other's packets. Only when nothing comes at all
+//! is the filter widened ([`GreSocket::widen`]), to find packets under a wrong
+//! Call ID.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt::Ipv4RecvErr,
+};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::wire::control::PORT;
+use crate::wire::gre::{IP_PROTOCOL, Packet};
+use crate::wire::ip::Datagram;
+use crate::wire::ppp::{Frame, LCP};
+
+/// Packets that are read before the driver looks at the clock again.
+const BURST: usize = 64;
+/// Receive buffer in octets: a burst of a few hundred full packets.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A socket that was opened with CAP_NET_RAW and receives nothing yet.
+#[derive(Debug)]
+pub struct RawGre(Socket);
+
+impl RawGre {
+    /// Opens the socket. Needs CAP_NET_RAW, nothing afterwards does.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without the capability.
+    pub fn open() -> io::Result<Self> {
+        let protocol = Protocol::from(i32::from(IP_PROTOCOL));
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(protocol))?;
+        socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])?;
+        socket.set_nonblocking(true)?;
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        setsockopt(&socket, Ipv4RecvErr, &true)?;
+        Ok(Self(socket))
+    }
+}
+
+/// What came out of the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The payload of a GRE datagram under our Call ID.
+    Packet(Vec<u8>),
+    /// A new PPP session under this Call ID, which is nobody else's.
+    Stray(u16),
+    /// ICMP destination unreachable: code and sender.
+    Unreachable(u8, Ipv4Addr),
+}
+
+/// The socket, bound to one gateway and one call.
+#[derive(Debug)]
+pub struct GreSocket {
+    socket: UdpSocket,
+    gateway: Ipv4Addr,
+    call_id: u16,
+    wide: bool,
+    buffer: Box<[u8]>,
+}
+
+impl GreSocket {
+    /// Binds the socket to a gateway; [`GreSocket::begin`] opens it for a
+    /// call. Needs a runtime.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(raw: RawGre, gateway: Ipv4Addr) -> io::Result<Self> {
+        raw.0.connect(&SocketAddr::V4(SocketAddrV4::new(gateway, 0)).into())?;
+        // To the runtime a connected raw socket is like a UDP socket: packets
+        // go in and out by send and recv.
+        let socket = UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(raw.0)))?;
+        let buffer = vec![0; 1 << 16].into_boxed_slice();
+        Ok(Self { socket, gateway, call_id: 0, wide: false, buffer })
+    }
+
+    /// Lets in the packets of one call and forgets what came before.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin(&mut self, call_id: u16) -> io::Result<()> {
+        self.call_id = call_id;
+        self.wide = false;
+        self.attach(&call_filter(self.gateway, call_id))?;
+        // What was queued before the filter stood.
+        while self.socket.try_recv(&mut self.buffer).is_ok() {}
+        Ok(())
+    }
+
+    /// Lets in whatever GRE the gateway sends, once nothing came under our
+    /// Call ID.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn widen(&mut self) -> io::Result<()> {
+        if self.wide {
+            return Ok(());
+        }
+        self.wide = true;
+        self.attach(&gateway_filter(self.gateway))
+    }
+
+    /// Our address towards the gateway.
+    pub fn local_address(&self) -> Option<Ipv4Addr> {
+        match self.socket.local_addr() {
+            Ok(SocketAddr::V4(address)) => Some(*address.ip()),
+            _ => None,
+        }
+    }
+
+    /// Sends the payload of a datagram. A full buffer loses it, as the path
+    /// might; an error that ICMP left behind is read with the packets.
+    pub fn send(&self, octets: &[u8]) {
+        // The first call may only report an earlier ICMP error.
+        for _ in 0..2 {
+            if self.socket.try_send(octets).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is something to read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn ready(&self) -> io::Result<()> {
+        self.socket.ready(Interest::READABLE | Interest::ERROR).await.map(|_| ())
+    }
+
+    /// Reads what is there, at most a burst.
+    pub fn read(&mut self, peer_call_id: Option<u16>) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        while inputs.len() < BURST {
+            let error = self.read_error();
+            let read = self.socket.try_recv(&mut self.buffer);
+            let quiet = error.is_none() && read.is_err();
+            inputs.extend(error);
+            if let Ok(length) = read
+                && let Ok(datagram) = Datagram::parse(&self.buffer[..length])
+                && datagram.source == self.gateway
+            {
+                inputs.extend(self.classify(datagram.payload, peer_call_id));
+            }
+            if quiet {
+                break;
+            }
+        }
+        inputs
+    }
+
+    fn classify(&self, payload: &[u8], peer_call_id: Option<u16>) -> Option<Input> {
+        let call_id = payload.get(6..8).map(|id| u16::from_be_bytes([id[0], id[1]]))?;
+        if call_id == self.call_id {
+            return Some(Input::Packet(payload.to_vec()));
+        }
+        // On loopback our own packets come back, under the gateway's Call ID.
+        if Some(call_id) == peer_call_id {
+            return None;
+        }
+        let packet = Packet::parse(payload).ok()?;
+        let frame = Frame::parse(packet.payload).ok()?;
+        let begins = packet.sequence.is_some_and(|sequence| sequence < 16)
+            && frame.protocol == LCP
+            && frame.information.first() == Some(&1);
+        (begins && !self.belongs_to_neighbour(call_id)).then_some(Input::Stray(call_id))
+    }
+
+    /// Another run of ours on this host uses the port of its control
+    /// connection as Call ID.
+    fn belongs_to_neighbour(&self, call_id: u16) -> bool {
+        std::fs::read_to_string("/proc/self/net/tcp")
+            .is_ok_and(|table| connection_exists(&table, call_id, self.gateway))
+    }
+
+    fn read_error(&self) -> Option<Input> {
+        let fd = self.socket.as_raw_fd();
+        let read = self.socket.try_io(Interest::ERROR, || {
+            let mut space = nix::cmsg_space!([MaybeUninit<u8>; 128]);
+            let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+            let message = recvmsg::<SockaddrIn>(fd, &mut [], Some(&mut space), flags)?;
+            Ok(message.cmsgs()?.find_map(|control| match control {
+                ControlMessageOwned::Ipv4RecvErr(error, from) => Some((error, from)),
+                _ => None,
+            }))
+        });
+        let (error, from) = read.ok()??;
+        // Origin 2 is ICMP; type 3 is destination unreachable.
+        let from = from.map(|from| Ipv4Addr::from(u32::from_be(from.sin_addr.s_addr)))?;
+        (error.ee_origin == 2 && error.ee_type == 3)
+            .then_some(Input::Unreachable(error.ee_code, from))
+    }
+
+    fn attach(&self, filter: &[SockFilter]) -> io::Result<()> {
+        socket2::SockRef::from(&self.socket).attach_filter(filter)
+    }
+}
+
+/// A line of /proc/net/tcp with this local port and the gateway's port 1723.
+fn connection_exists(table: &str, local_port: u16, gateway: Ipv4Addr) -> bool {
+    let remote = format!("{:08X}:{PORT:04X}", u32::from_ne_bytes(gateway.octets()));
+    let local = format!(":{local_port:04X}");
+    table.lines().skip(1).any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        fields.next().is_some_and(|field| field.ends_with(&local))
+            && fields.next() == Some(remote.as_str())
+    })
+}
+
+// Classic BPF (linux/filter.h). The data begins with the IPv4 header.
+const RETURN: u16 = 0x06;
+const LOAD_WORD: u16 = 0x20;
+const LOAD_HALF_INDEXED: u16 = 0x48;
+const LOAD_HEADER_LENGTH: u16 = 0xB1;
+const JUMP_EQUAL: u16 = 0x15;
+const ALL: u32 = 0xFFFF;
+
+fn call_filter(gateway: Ipv4Addr, call_id: u16) -> [SockFilter; 7] {
+    [
+        SockFilter::new(LOAD_WORD, 0, 0, 12),
+        SockFilter::new(JUMP_EQUAL, 0, 4, gateway.into()),
+        SockFilter::new(LOAD_HEADER_LENGTH, 0, 0, 0),
+        SockFilter::new(LOAD_HALF_INDEXED, 0, 0, 6),
+        SockFilter::new(JUMP_EQUAL, 0, 1, call_id.into()),
+        SockFilter::new(RETURN, 0, 0, ALL),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+}
+
+fn gateway_filter(gateway: Ipv4Addr) -> [SockFilter; 4] {
+    [
+        SockFilter::new(LOAD_WORD, 0, 0, 12),
+        SockFilter::new(JUMP_EQUAL, 0, 1, gateway.into()),
+        SockFilter::new(RETURN, 0, 0, ALL),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as the kernel prints them on a little-endian machine.
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn neighbours_are_known_by_their_control_connection() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue\n   \
+             0: 01004D0A:D78D 02004D0A:06BB 01 00000000:00000000\n   \
+             1: 01004D0A:1234 02004D0A:0016 01 00000000:00000000\n";
+        let gateway = Ipv4Addr::new(10, 77, 0, 2);
+        assert!(connection_exists(table, 0xd78d, gateway));
+        assert!(!connection_exists(table, 0x1234, gateway));
+        assert!(!connection_exists(table, 0xd78d, Ipv4Addr::new(10, 77, 0, 3)));
+    }
+}

@@ -1,0 +1,782 @@
+//! A whole PPTP session from the caller's side: control connection, call, GRE
+//! channel and PPP link, as far as the run's [`Goal`] needs them, and the
+//! polite way out from wherever it got.
+//!
+//! It owns the order of phases, their times, the verdict on the direction in
+//! which GRE is lost, and the facts for the report ([`Seen`]). It leaves
+//! sockets, the clock and the run's deadline to its driver, which calls
+//! [`Tunnel::expire`] when time is up and [`Tunnel::abort`] when even the
+//! farewell has no time left.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::auth::AuthProtocol;
+use super::control::{self, ControlConnection};
+use super::gre::{self, GreChannel};
+use super::link::{self, Link};
+use super::mppe::Mode;
+use crate::method::Method;
+use crate::reason::{Phase, Reason};
+use crate::wire::control::{OutgoingCallReply, StartReply};
+use crate::wire::ip::{Datagram, Icmp, PROTOCOL_ICMP, unreachable_name};
+use crate::wire::ppp;
+
+/// After an ICMP error GRE gets this long to work all the same: a gateway may
+/// open its GRE socket a little late.
+const ICMP_GRACE: Duration = Duration::from_millis(1_500);
+/// Call ids of foreign GRE that are remembered.
+const MAX_STRAYS: usize = 16;
+
+/// How far a session goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Control connection and this many Echo round trips.
+    Control {
+        /// Echo round trips.
+        echoes: u32,
+    },
+    /// Call, GRE and LCP, then this many LCP Echo round trips; needs no account.
+    Link {
+        /// LCP Echo round trips.
+        echoes: u32,
+    },
+    /// As far as is needed to know whether the gateway takes the candidate of
+    /// its link's authentication policy.
+    Candidate,
+    /// Until IP may flow, then one encrypted echo where MPPE was agreed.
+    Session,
+}
+
+/// What a session shall do.
+pub struct Config {
+    /// How far it goes.
+    pub goal: Goal,
+    /// Our Call ID: unique among the calls of this host to the gateway.
+    pub call_id: u16,
+    /// How we introduce ourselves.
+    pub control: control::Config,
+    /// Needed for every goal beyond [`Goal::Control`].
+    pub link: Option<link::Config>,
+    /// Wait for GRE in both directions, and for one control Echo-Reply.
+    pub patience: Duration,
+    /// Wait for one LCP Echo-Reply, and for the encrypted echo.
+    pub echo_timeout: Duration,
+}
+
+/// Octets to send, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transmit {
+    /// Over the control connection.
+    Control(Vec<u8>),
+    /// As the payload of an IP datagram of protocol 47.
+    Gre(Vec<u8>),
+}
+
+/// What an encrypted echo through the tunnel showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// No encryption, or not that far.
+    NotTried,
+    /// An answer came back: both sides hold the same keys.
+    Proved(Duration),
+    /// No answer and no sign of differing keys.
+    Silent,
+}
+
+/// What a session showed, whole or not.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Phases passed, in order, each with the time since the one before.
+    pub phases: Vec<(Phase, Duration)>,
+    /// How the gateway introduced itself.
+    pub start_reply: Option<StartReply>,
+    /// How the gateway accepted the call.
+    pub call_reply: Option<OutgoingCallReply>,
+    /// Round trips of control Echo-Requests.
+    pub control_echoes: Vec<Duration>,
+    /// Round trips of LCP Echo-Requests.
+    pub link_echoes: Vec<Duration>,
+    /// LCP Echo-Requests sent.
+    pub link_echoes_sent: u32,
+    /// What the path did to GRE.
+    pub gre: gre::Counters,
+    /// What came over the link beside the negotiation.
+    pub link: link::Counters,
+    /// Authentication that the gateway proposed, in order.
+    pub proposals: Vec<Option<AuthProtocol>>,
+    /// Whether the candidate was taken.
+    pub candidate: Option<bool>,
+    /// How we were authenticated.
+    pub method: Option<Method>,
+    /// The gateway's words on success; from the peer, to be escaped.
+    pub message: Vec<u8>,
+    /// Encryption; the outer `None`: not decided.
+    pub mppe: Option<Option<Mode>>,
+    /// Whether the keys were proved.
+    pub proof: Proof,
+    /// The address that the gateway gave.
+    pub address: Option<Ipv4Addr>,
+    /// The gateway's address inside the tunnel.
+    pub peer_address: Option<Ipv4Addr>,
+    /// DNS servers that the gateway gave.
+    pub dns: Vec<Ipv4Addr>,
+    /// WINS servers that the gateway gave.
+    pub nbns: Vec<Ipv4Addr>,
+    /// LCP Identification of the gateway; from the peer, to be escaped.
+    pub identification: Vec<u8>,
+    /// The gateway's MRU in octets.
+    pub peer_mru: Option<u16>,
+    /// What went wrong.
+    pub failure: Option<Failure>,
+    /// Whether it went wrong because the run's time was up.
+    pub timed_out: bool,
+}
+
+impl Seen {
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Self {
+            phases: Vec::new(),
+            start_reply: None,
+            call_reply: None,
+            control_echoes: Vec::new(),
+            link_echoes: Vec::new(),
+            link_echoes_sent: 0,
+            gre: gre::Counters::default(),
+            link: link::Counters::default(),
+            proposals: Vec::new(),
+            candidate: None,
+            method: None,
+            message: Vec::new(),
+            mppe: None,
+            proof: Proof::NotTried,
+            address: None,
+            peer_address: None,
+            dns: Vec::new(),
+            nbns: Vec::new(),
+            identification: Vec::new(),
+            peer_mru: None,
+            failure: None,
+            timed_out: false,
+        }
+    }
+
+    /// Time that a phase took, if it was passed.
+    pub fn phase(&self, phase: Phase) -> Option<Duration> {
+        self.phases.iter().find(|(passed, _)| *passed == phase).map(|&(_, time)| time)
+    }
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Control,
+    ControlEcho { left: u32, until: Instant },
+    Call,
+    Link,
+    LinkEcho { left: u32, until: Instant },
+    Proof { sent_at: Instant, until: Instant },
+    CloseLink { until: Instant },
+    CloseControl,
+    Finished,
+}
+
+/// One session.
+pub struct Tunnel {
+    goal: Goal,
+    call_id: u16,
+    patience: Duration,
+    echo_timeout: Duration,
+    farewell: Duration,
+    link_config: Option<link::Config>,
+    stage: Stage,
+    phase_started: Instant,
+    control: ControlConnection,
+    gre: Option<GreChannel>,
+    gre_until: Option<Instant>,
+    gre_since: Instant,
+    gre_last_input: Option<Instant>,
+    link: Option<Link>,
+    strays: Vec<u16>,
+    unreachable: Option<(u8, Ipv4Addr)>,
+    echo_identifier: u16,
+    seen: Seen,
+    transmits: VecDeque<Transmit>,
+}
+
+impl Tunnel {
+    /// A session over a TCP connection that was just established; its first
+    /// message is ready to be sent.
+    pub fn new(config: Config, now: Instant) -> Self {
+        let mut tunnel = Self {
+            goal: config.goal,
+            call_id: config.call_id,
+            patience: config.patience,
+            echo_timeout: config.echo_timeout,
+            farewell: config.control.farewell,
+            control: ControlConnection::new(&config.control),
+            link_config: config.link,
+            stage: Stage::Control,
+            phase_started: now,
+            gre: None,
+            gre_until: None,
+            gre_since: now,
+            gre_last_input: None,
+            link: None,
+            strays: Vec::new(),
+            unreachable: None,
+            echo_identifier: config.call_id,
+            seen: Seen::new(),
+            transmits: VecDeque::new(),
+        };
+        tunnel.drain(now);
+        tunnel
+    }
+
+    /// True when nothing more will happen.
+    pub fn is_finished(&self) -> bool {
+        self.stage == Stage::Finished
+    }
+
+    /// True when the goal was reached or missed and only the farewell is left.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::CloseLink { .. } | Stage::CloseControl | Stage::Finished)
+    }
+
+    /// The facts so far.
+    pub fn seen(&mut self) -> Seen {
+        if let Some(gre) = &self.gre {
+            self.seen.gre = *gre.counters();
+        }
+        if let Some(link) = &self.link {
+            self.seen.link = link.counters();
+            self.seen.proposals = link.lcp().proposals().to_vec();
+            self.seen.message = link.message().to_vec();
+            self.seen.identification = link.identification().to_vec();
+            self.seen.peer_mru = link.lcp().peer_magic().map(|_| link.lcp().peer_mru());
+            self.seen.address = link.ipcp().address();
+            self.seen.peer_address = link.ipcp().peer_address();
+            self.seen.dns = link.ipcp().dns();
+            self.seen.nbns = link.ipcp().nbns();
+        }
+        self.seen.clone()
+    }
+
+    /// True while GRE under foreign call ids would explain the silence: the
+    /// call is up for half the patience and nothing came.
+    pub fn wants_strays(&self, now: Instant) -> bool {
+        self.stage == Stage::Link
+            && self.gre_last_input.is_none()
+            && now >= self.gre_since + self.patience / 2
+    }
+
+    /// The gateway's Call ID, once there is a call.
+    pub fn peer_call_id(&self) -> Option<u16> {
+        self.gre.as_ref().map(GreChannel::peer_call_id)
+    }
+
+    /// Octets from the control connection.
+    pub fn handle_control_input(&mut self, octets: &[u8], now: Instant) {
+        self.control.handle_input(octets, now);
+        self.drain(now);
+    }
+
+    /// The gateway closed or reset the control connection.
+    pub fn handle_control_closed(&mut self, reset: bool, now: Instant) {
+        self.control.handle_closed(reset);
+        self.drain(now);
+    }
+
+    /// A GRE packet from the gateway under our Call ID.
+    pub fn handle_gre_input(&mut self, octets: &[u8], now: Instant) {
+        let Some(gre) = &mut self.gre else { return };
+        gre.handle_input(octets, now);
+        let valid = gre.counters().received + gre.counters().acks_received > 0;
+        if let (true, Some(link)) = (gre.all_acknowledged(), &mut self.link) {
+            link.delivered();
+        }
+        if valid {
+            if self.gre_last_input.is_none() {
+                self.mark(Phase::Gre, now);
+            }
+            self.gre_last_input = Some(now);
+        }
+        self.drain(now);
+    }
+
+    /// A PPP session seems to arrive from the gateway under this Call ID,
+    /// which is neither ours nor that of another session of this host.
+    pub fn handle_stray(&mut self, call_id: u16) {
+        if self.strays.len() < MAX_STRAYS && !self.strays.contains(&call_id) {
+            self.strays.push(call_id);
+        }
+    }
+
+    /// ICMP says that our GRE does not arrive.
+    pub fn handle_unreachable(&mut self, code: u8, from: Ipv4Addr, now: Instant) {
+        if self.unreachable.is_none() {
+            self.unreachable = Some((code, from));
+            self.gre_until = self.gre_until.map(|at| at.min(now + ICMP_GRACE));
+        }
+    }
+
+    /// A timer ran out.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.control.handle_timeout(now);
+        if let Some(gre) = &mut self.gre {
+            gre.handle_timeout(now);
+        }
+        if let Some(link) = &mut self.link {
+            link.handle_timeout(now);
+        }
+        self.drain(now);
+        if self.gre_until.is_some_and(|at| at <= now) {
+            self.gre_until = None;
+            if self.stage == Stage::Link
+                && let Some(failure) = self.gre_verdict(now)
+            {
+                self.fail(failure, now);
+            }
+        }
+        match self.stage {
+            Stage::ControlEcho { until, .. } if until <= now => {
+                let failure = Failure::new(
+                    Phase::Control,
+                    Reason::EchoSilent,
+                    format!("gateway left an Echo-Request unanswered for {}", span(self.patience)),
+                );
+                self.fail(failure, now);
+            }
+            Stage::LinkEcho { left, until } if until <= now => self.next_link_echo(left, now),
+            Stage::Proof { until, .. } if until <= now => {
+                self.seen.proof = Proof::Silent;
+                self.succeed(now);
+            }
+            Stage::CloseLink { until } if until <= now => self.close_control(now),
+            _ => {}
+        }
+        self.drain(now);
+    }
+
+    /// The run's time is up: says what was waited for and begins the farewell.
+    pub fn expire(&mut self, now: Instant) {
+        if self.is_closing() {
+            return;
+        }
+        self.seen.timed_out = true;
+        let failure = self.expired(now);
+        self.fail(failure, now);
+        self.drain(now);
+    }
+
+    /// A signal ends the run.
+    pub fn interrupt(&mut self, now: Instant) {
+        let stage = self.stage();
+        self.seen.failure.get_or_insert_with(|| {
+            Failure::new(Phase::Control, Reason::Interrupted, format!("interrupted while {stage}"))
+        });
+        self.abort(now);
+    }
+
+    /// Says everything that is left to say at once and waits for nothing.
+    pub fn abort(&mut self, now: Instant) {
+        if self.stage == Stage::Finished {
+            return;
+        }
+        if !self.is_closing()
+            && let Some(link) = &mut self.link
+        {
+            link.close(now);
+        }
+        self.control.abort();
+        self.drain(now);
+        self.stage = Stage::Finished;
+    }
+
+    /// The next octets to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// When [`Tunnel::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let own = match self.stage {
+            Stage::ControlEcho { until, .. }
+            | Stage::LinkEcho { until, .. }
+            | Stage::Proof { until, .. }
+            | Stage::CloseLink { until } => Some(until),
+            _ => None,
+        };
+        // Half-way through the patience the driver widens its filter.
+        let widen = (self.stage == Stage::Link && self.gre_last_input.is_none())
+            .then(|| self.gre_since + self.patience / 2);
+        [
+            own,
+            self.gre_until,
+            widen.filter(|_| self.gre_until.is_some()),
+            self.control.poll_timeout(),
+            self.gre.as_ref().and_then(GreChannel::poll_timeout),
+            self.link.as_ref().and_then(Link::poll_timeout),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is being waited for, in an operator's words.
+    pub fn stage(&self) -> &'static str {
+        match (self.stage, &self.link) {
+            (Stage::Link, Some(link)) => link.stage(),
+            (Stage::LinkEcho { .. }, _) => "waiting for LCP Echo-Reply",
+            (Stage::Proof { .. }, _) => "waiting for an encrypted echo",
+            (Stage::CloseLink { .. }, _) => "closing the link",
+            _ => self.control.stage(),
+        }
+    }
+
+    fn mark(&mut self, phase: Phase, now: Instant) {
+        if self.seen.phase(phase).is_none() {
+            self.seen.phases.push((phase, now.duration_since(self.phase_started)));
+            self.phase_started = now;
+        }
+    }
+
+    fn fail(&mut self, failure: Failure, now: Instant) {
+        if self.is_closing() {
+            return;
+        }
+        self.seen.failure = Some(failure);
+        self.close(now);
+    }
+
+    fn succeed(&mut self, now: Instant) {
+        if !self.is_closing() {
+            self.close(now);
+        }
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.gre_until = None;
+        match &mut self.link {
+            // Where nothing of ours arrives a Terminate-Request is not waited for.
+            Some(link) if self.gre_last_input.is_some() => {
+                link.close(now);
+                self.stage = Stage::CloseLink { until: now + self.farewell };
+            }
+            Some(link) => {
+                link.close(now);
+                self.close_control(now);
+            }
+            None => self.close_control(now),
+        }
+    }
+
+    fn close_control(&mut self, now: Instant) {
+        self.stage = Stage::CloseControl;
+        self.control.close(now);
+    }
+
+    fn drain(&mut self, now: Instant) {
+        loop {
+            let before = self.transmits.len();
+            let mut moved = false;
+            while let Some(event) = self.control.poll_event() {
+                moved = true;
+                self.on_control_event(event, now);
+            }
+            while let Some(frame) = self.gre.as_mut().and_then(GreChannel::poll_frame) {
+                moved = true;
+                if let Some(link) = &mut self.link {
+                    link.handle_frame(&frame, now);
+                }
+                self.drain_link(now);
+            }
+            self.drain_link(now);
+            while let Some(octets) = self.control.poll_transmit() {
+                self.transmits.push_back(Transmit::Control(octets));
+            }
+            while let Some(octets) = self.gre.as_mut().and_then(|gre| gre.poll_transmit(now)) {
+                self.transmits.push_back(Transmit::Gre(octets));
+            }
+            if !moved && before == self.transmits.len() {
+                return;
+            }
+        }
+    }
+
+    fn drain_link(&mut self, now: Instant) {
+        while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
+            self.on_link_event(event, now);
+        }
+        while let Some((protocol, datagram)) = self.link.as_mut().and_then(Link::poll_network) {
+            if protocol == ppp::IPV4 {
+                self.on_datagram(&datagram, now);
+            }
+        }
+        if matches!(self.stage, Stage::Proof { .. })
+            && self.link.as_ref().is_some_and(|link| link.counters().garbled > 0)
+        {
+            let detail = "encrypted data cannot be read: the two sides hold different MPPE keys";
+            self.fail(Failure::new(Phase::Data, Reason::MppeKeyMismatch, detail), now);
+        }
+        if let (Some(link), Some(gre)) = (&mut self.link, &mut self.gre) {
+            while let Some(frame) = link.poll_transmit() {
+                gre.send(frame, now);
+            }
+        }
+    }
+
+    fn on_control_event(&mut self, event: control::Event, now: Instant) {
+        match event {
+            control::Event::Established(reply) => {
+                self.mark(Phase::Control, now);
+                self.seen.start_reply = Some(reply);
+                match self.goal {
+                    Goal::Control { echoes } => self.next_control_echo(echoes, now),
+                    _ => {
+                        self.stage = Stage::Call;
+                        self.control.place_call(self.call_id, self.call_id);
+                    }
+                }
+            }
+            control::Event::CallConnected(reply) => {
+                self.mark(Phase::Call, now);
+                self.call_connected(reply, now);
+            }
+            control::Event::EchoReplied(time) => {
+                if let Stage::ControlEcho { left, .. } = self.stage {
+                    self.seen.control_echoes.push(time);
+                    self.next_control_echo(left, now);
+                }
+            }
+            control::Event::Failed(failure) => {
+                let phase = match (self.stage, &self.link) {
+                    (Stage::Control | Stage::ControlEcho { .. }, _) => Phase::Control,
+                    (Stage::Call, _) | (_, None) => Phase::Call,
+                    (_, Some(_)) if self.gre_last_input.is_none() => Phase::Gre,
+                    (_, Some(link)) => link.phase(),
+                };
+                self.fail(Failure::new(phase, failure.reason, failure.detail), now);
+            }
+            control::Event::Finished => self.stage = Stage::Finished,
+        }
+    }
+
+    fn call_connected(&mut self, reply: OutgoingCallReply, now: Instant) {
+        let Some(config) = self.link_config.take() else { return };
+        self.stage = Stage::Link;
+        self.gre_since = now;
+        self.gre_until = Some(now + self.patience);
+        self.gre =
+            Some(GreChannel::new(self.call_id, reply.call_id, reply.packet_recv_window_size, now));
+        self.link = Some(Link::new(config, now));
+        self.seen.call_reply = Some(reply);
+    }
+
+    fn next_control_echo(&mut self, left: u32, now: Instant) {
+        if left == 0 {
+            return self.succeed(now);
+        }
+        self.stage = Stage::ControlEcho { left: left - 1, until: now + self.patience };
+        self.control.echo(now);
+    }
+
+    fn next_link_echo(&mut self, left: u32, now: Instant) {
+        if left == 0 {
+            return self.link_echoes_done(now);
+        }
+        self.stage = Stage::LinkEcho { left: left - 1, until: now + self.echo_timeout };
+        self.seen.link_echoes_sent += 1;
+        if let Some(link) = &mut self.link {
+            link.echo(now);
+        }
+    }
+
+    fn link_echoes_done(&mut self, now: Instant) {
+        if self.seen.link_echoes.is_empty() && self.seen.link_echoes_sent > 0 {
+            let detail = format!(
+                "GRE worked and then stopped: none of {} LCP echoes came back",
+                self.seen.link_echoes_sent
+            );
+            return self.fail(Failure::new(Phase::Gre, Reason::GreStopped, detail), now);
+        }
+        self.succeed(now);
+    }
+
+    fn on_link_event(&mut self, event: link::Event, now: Instant) {
+        match event {
+            link::Event::LcpUp => {
+                self.mark(Phase::Lcp, now);
+                if let (Goal::Link { echoes }, Stage::Link) = (self.goal, self.stage) {
+                    self.next_link_echo(echoes, now);
+                }
+            }
+            link::Event::CandidateDecided(accepted) => {
+                self.seen.candidate = Some(accepted);
+                self.succeed(now);
+            }
+            link::Event::Authenticated(method) => {
+                self.mark(Phase::Auth, now);
+                self.seen.method = Some(method);
+            }
+            link::Event::CcpDone(mode) => {
+                self.mark(Phase::Ccp, now);
+                self.seen.mppe = Some(mode);
+                self.session_up(now);
+            }
+            link::Event::NetworkUp => {
+                self.mark(Phase::Ipcp, now);
+                self.session_up(now);
+            }
+            link::Event::EchoReplied(time) => {
+                if let Stage::LinkEcho { left, .. } = self.stage {
+                    self.seen.link_echoes.push(time);
+                    self.next_link_echo(left, now);
+                }
+            }
+            link::Event::Failed(failure) => self.fail(failure, now),
+            link::Event::Finished => {
+                if matches!(self.stage, Stage::CloseLink { .. }) {
+                    self.close_control(now);
+                }
+            }
+        }
+    }
+
+    /// Once encryption is decided and an address is there: prove the keys.
+    fn session_up(&mut self, now: Instant) {
+        let (Some(mppe), Some(_)) = (self.seen.mppe, self.seen.phase(Phase::Ipcp)) else { return };
+        if self.goal != Goal::Session || self.stage != Stage::Link {
+            return;
+        }
+        let addresses = self.link.as_ref().and_then(Link::addresses);
+        let (Some(_), Some((own, peer)), Some(link)) = (mppe, addresses, &mut self.link) else {
+            return self.succeed(now);
+        };
+        let (identifier, sequence, data) = (self.echo_identifier, 1, b"pptp-monitor".as_slice());
+        let echo = Icmp::Echo { reply: false, identifier, sequence, data }.emit();
+        let (source, destination, protocol) = (own, peer, PROTOCOL_ICMP);
+        link.send_network(
+            ppp::IPV4,
+            &Datagram { source, destination, protocol, payload: &echo }.emit(),
+        );
+        self.stage = Stage::Proof { sent_at: now, until: now + self.echo_timeout };
+    }
+
+    fn on_datagram(&mut self, datagram: &[u8], now: Instant) {
+        let Stage::Proof { sent_at, .. } = self.stage else { return };
+        let Ok(datagram) = Datagram::parse(datagram) else { return };
+        if datagram.protocol != PROTOCOL_ICMP {
+            return;
+        }
+        if let Ok(Icmp::Echo { reply: true, identifier, .. }) = Icmp::parse(datagram.payload)
+            && identifier == self.echo_identifier
+        {
+            self.seen.proof = Proof::Proved(now.duration_since(sent_at));
+            self.mark(Phase::Data, now);
+            self.succeed(now);
+        }
+    }
+
+    /// What is wrong with GRE when the link does not come up; `None` when
+    /// frames go both ways.
+    fn gre_verdict(&self, now: Instant) -> Option<Failure> {
+        let (Some(gre), Some(link)) = (&self.gre, &self.link) else { return None };
+        let waited = span(now.duration_since(self.gre_since));
+        let counters = gre.counters();
+        if link.answered() {
+            return None;
+        }
+        if let Some((code, from)) = self.unreachable {
+            let detail = format!("{from} answers our GRE with ICMP {}", unreachable_name(code));
+            return Some(Failure::new(Phase::Gre, Reason::GreUnreachable, detail));
+        }
+        if counters.received == 0 && counters.acks_received == 0 {
+            if let Some(id) = self.strays.first() {
+                let detail =
+                    format!("GRE came back under call id {id} instead of {}", self.call_id);
+                return Some(Failure::new(Phase::Gre, Reason::GreWrongCallId, detail));
+            }
+            let detail = format!(
+                "control up, but no GRE came back in {waited}: gateway's GRE is blocked on the way to us"
+            );
+            return Some(Failure::new(Phase::Gre, Reason::GreInboundSilent, detail));
+        }
+        if counters.acks_received == 0 {
+            let detail = format!(
+                "gateway's GRE arrives, but ours stayed unanswered for {waited}: our GRE is blocked on the way to it"
+            );
+            return Some(Failure::new(Phase::Gre, Reason::GreOutboundSilent, detail));
+        }
+        if link.lcp_counters().requests_received == 0 {
+            let detail = format!("GRE works both ways, but the gateway spoke no LCP in {waited}");
+            return Some(Failure::new(Phase::Lcp, Reason::Silent, detail));
+        }
+        None
+    }
+
+    fn expired(&self, now: Instant) -> Failure {
+        let stage = self.stage();
+        let waited = span(now.duration_since(self.phase_started));
+        let (phase, reason) = match self.stage {
+            Stage::Control => {
+                let pending = match self.control.pending() {
+                    0 => String::new(),
+                    n => format!(", {n} octets of one came"),
+                };
+                return Failure::new(
+                    Phase::Control,
+                    Reason::Silent,
+                    format!(
+                        "TCP connected, but no Start-Control-Connection-Reply in {waited}{pending}"
+                    ),
+                );
+            }
+            Stage::ControlEcho { .. } => (Phase::Control, Reason::EchoSilent),
+            Stage::Call => (Phase::Call, Reason::Silent),
+            Stage::Link => {
+                if let Some(failure) = self.gre_verdict(now) {
+                    return failure;
+                }
+                let quiet = self.gre_last_input.map(|at| now.duration_since(at));
+                let lost = self.gre.as_ref().is_some_and(|gre| !gre.all_acknowledged());
+                match (quiet, &self.link) {
+                    (Some(quiet), _) if quiet >= self.patience / 2 && lost => {
+                        let detail = format!(
+                            "GRE worked and then stopped: nothing came for {} while {stage}",
+                            span(quiet)
+                        );
+                        return Failure::new(Phase::Gre, Reason::GreStopped, detail);
+                    }
+                    (_, Some(link)) if link.phase() == Phase::Lcp => {
+                        (Phase::Lcp, Reason::LcpNotConverging)
+                    }
+                    (_, Some(link)) => (link.phase(), Reason::Silent),
+                    (_, None) => (Phase::Call, Reason::Silent),
+                }
+            }
+            Stage::LinkEcho { .. } if self.seen.link_echoes.is_empty() => {
+                (Phase::Gre, Reason::GreStopped)
+            }
+            Stage::LinkEcho { .. } => (Phase::Gre, Reason::GreLossy),
+            _ => (Phase::Data, Reason::Silent),
+        };
+        Failure::new(phase, reason, format!("no end after {waited} of {stage}"))
+    }
+}
+
+/// A duration for people: `38 ms`, `4.0 s`.
+fn span(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms @ 0..1000 => format!("{ms} ms"),
+        _ => format!("{:.1} s", duration.as_secs_f64()),
+    }
+}
