@@ -1,1 +1,6 @@
 //! The checks and the lab gateway, one module each; `src/bin` names them.
+
+pub mod check_pptp_auth;
+pub mod check_pptp_control;
+pub mod check_pptp_gre;
+mod session;

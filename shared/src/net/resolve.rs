@@ -1,7 +1,7 @@
 //! A name to one address, once per run.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::reason::Reason;
 
@@ -80,9 +80,4 @@ fn lookup_failure(host: &str, error: &std::io::Error) -> (Reason, String) {
 
 fn printable(host: &str) -> String {
     crate::output::escape(host.as_bytes())
-}
-
-/// Time since `started`, for reports.
-pub fn since(started: Instant) -> Duration {
-    Instant::now().duration_since(started)
 }

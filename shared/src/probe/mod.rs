@@ -1,1 +1,210 @@
-//! Probes: each runs a machine and returns what was seen.
+//! Probes: each picks the machine, runs it against one gateway, and returns
+//! what was seen. A probe never judges.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::net::driver::{Deadlines, drive};
+use crate::net::gre::{GreSocket, RawGre};
+use crate::net::interrupt::Interrupt;
+use crate::net::resolve::{Family, resolve};
+use crate::net::tap::Tap;
+use crate::net::tcp;
+use crate::proto::Failure;
+use crate::proto::control;
+use crate::proto::tunnel::{Config, Seen, Tunnel};
+use crate::reason::{Phase, Reason};
+
+pub mod auth;
+pub mod control_connection;
+pub mod gre;
+
+/// Where a gateway is.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// Name or address.
+    pub host: String,
+    /// TCP port of the control connection.
+    pub port: u16,
+    /// Which addresses will do.
+    pub family: Family,
+}
+
+/// The time that a run has.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// When the run began.
+    pub started: Instant,
+    /// When everything must be over.
+    pub deadline: Instant,
+}
+
+impl Allowance {
+    fn total(self) -> Duration {
+        self.deadline.saturating_duration_since(self.started)
+    }
+
+    /// A tenth of the time, at most half a second, is kept for the farewell.
+    fn farewell(self) -> Duration {
+        (self.total() / 10).min(Duration::from_millis(500))
+    }
+
+    /// When the goal must be reached.
+    fn goal(self) -> Instant {
+        self.deadline.checked_sub(self.farewell()).unwrap_or(self.deadline)
+    }
+
+    /// Wait for GRE in both directions, and for a control echo: two fifths of
+    /// the time.
+    fn patience(self) -> Duration {
+        self.total() * 2 / 5
+    }
+
+    /// Wait for one LCP echo: a tenth of the time, at most a second.
+    fn echo_timeout(self) -> Duration {
+        (self.total() / 10).min(Duration::from_secs(1))
+    }
+}
+
+/// What a run showed.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The address that was used.
+    pub address: Option<SocketAddr>,
+    /// From the start of the run to the moment the goal was reached or missed.
+    pub time: Duration,
+    /// Everything else.
+    pub seen: Seen,
+}
+
+impl Observation {
+    /// The time to the end of `phase`, from the start of the run.
+    pub fn time_to(&self, phase: Phase) -> Option<Duration> {
+        let end = self.seen.phases.iter().position(|&(passed, _)| passed == phase)?;
+        Some(self.seen.phases[..=end].iter().map(|&(_, time)| time).sum())
+    }
+}
+
+/// One gateway, resolved once, for one session after the other.
+struct Prober<'a> {
+    gateway: &'a Gateway,
+    allowance: Allowance,
+    address: Option<SocketAddr>,
+    gre: Option<GreSocket>,
+    raw: Option<RawGre>,
+    interrupt: Interrupt,
+    tap: &'a mut Tap,
+}
+
+impl<'a> Prober<'a> {
+    fn new(
+        gateway: &'a Gateway,
+        allowance: Allowance,
+        raw: Option<RawGre>,
+        tap: &'a mut Tap,
+    ) -> Result<Self, Failure> {
+        let interrupt = Interrupt::new().map_err(|error| {
+            Failure::new(Phase::Resolve, Reason::Local, format!("cannot handle signals: {error}"))
+        })?;
+        Ok(Self { gateway, allowance, address: None, gre: None, raw, interrupt, tap })
+    }
+
+    /// One session from TCP to the farewell; `config` gets our Call ID.
+    async fn session(&mut self, config: impl FnOnce(u16) -> Config) -> Observation {
+        let started = if self.address.is_none() { self.allowance.started } else { Instant::now() };
+        let mut phases = Vec::new();
+        let outcome = self.try_session(started, &mut phases, config).await;
+        let (mut seen, time) = match outcome {
+            Ok((seen, time)) => (seen, time),
+            Err((failure, timed_out)) => {
+                let seen = Seen { failure: Some(failure), timed_out, ..Seen::new() };
+                (seen, Instant::now().duration_since(started))
+            }
+        };
+        seen.phases.splice(0..0, phases);
+        Observation { address: self.address, time, seen }
+    }
+
+    async fn try_session(
+        &mut self,
+        started: Instant,
+        phases: &mut Vec<(Phase, Duration)>,
+        config: impl FnOnce(u16) -> Config,
+    ) -> Result<(Seen, Duration), (Failure, bool)> {
+        let goal = self.allowance.goal();
+        let address = match self.address {
+            Some(address) => address,
+            None => {
+                let address = self.resolve(goal).await?;
+                phases.push((Phase::Resolve, Instant::now().duration_since(started)));
+                self.address = Some(address);
+                address
+            }
+        };
+        let before = Instant::now();
+        let stream = tokio::select! {
+            stream = tcp::connect(address, goal) => stream,
+            () = self.interrupt.wait() => Err((Reason::Interrupted, "interrupted while connecting".into())),
+        };
+        let stream = stream.map_err(|(reason, detail)| failed(Phase::Connect, reason, detail))?;
+        let now = Instant::now();
+        phases.push((Phase::Connect, now.duration_since(before)));
+        let local = stream
+            .local_addr()
+            .map_err(|error| failed(Phase::Connect, Reason::Local, error.to_string()))?;
+        self.tap.connection(local, address);
+        // The port is ours alone as long as the connection stands, so no other
+        // run on this host can choose the same Call ID.
+        let call_id = local.port();
+        self.open_gre(address, call_id)?;
+        let mut tunnel = Tunnel::new(config(call_id), now);
+        let deadlines = Deadlines { goal, farewell: self.allowance.deadline };
+        drive(&mut tunnel, &stream, self.gre.as_mut(), deadlines, &mut self.interrupt, self.tap)
+            .await;
+        let seen = tunnel.seen();
+        let reached = tunnel.ended_at().unwrap_or_else(Instant::now);
+        Ok((seen, reached.duration_since(started)))
+    }
+
+    async fn resolve(&mut self, goal: Instant) -> Result<SocketAddr, (Failure, bool)> {
+        let Gateway { host, port, family } = self.gateway;
+        let resolved = tokio::select! {
+            resolved = resolve(host, *port, *family, goal) => resolved,
+            () = self.interrupt.wait() => Err((Reason::Interrupted, "interrupted while resolving".into())),
+        };
+        resolved.map_err(|(reason, detail)| failed(Phase::Resolve, reason, detail))
+    }
+
+    /// Binds the raw socket to the gateway that TCP reached, and to this call.
+    fn open_gre(&mut self, address: SocketAddr, call_id: u16) -> Result<(), (Failure, bool)> {
+        let broken = |error: std::io::Error| {
+            failed(Phase::Gre, Reason::Local, format!("cannot use the raw socket for GRE: {error}"))
+        };
+        if let (Some(raw), IpAddr::V4(gateway)) = (self.raw.take(), address.ip()) {
+            self.gre = Some(GreSocket::new(raw, gateway).map_err(broken)?);
+        }
+        match &mut self.gre {
+            Some(gre) => gre.begin(call_id).map_err(broken),
+            None => Ok(()),
+        }
+    }
+}
+
+fn failed(phase: Phase, reason: Reason, detail: impl Into<String>) -> (Failure, bool) {
+    (Failure::new(phase, reason, detail), reason == Reason::Silent)
+}
+
+/// An observation of a run that could not even begin.
+fn not_begun(failure: Failure) -> Observation {
+    let seen = Seen { failure: Some(failure), ..Seen::new() };
+    Observation { address: None, time: Duration::ZERO, seen }
+}
+
+/// How a check introduces itself to a gateway: its log shows these names.
+fn introduction(allowance: Allowance) -> control::Config {
+    control::Config {
+        host_name: b"pptp-monitor".to_vec(),
+        vendor_name: b"pptp-monitor".to_vec(),
+        farewell: allowance.farewell(),
+    }
+}

@@ -17,6 +17,16 @@ use super::automaton::{Negotiator, Verdict};
 use crate::method::Method;
 use crate::wire::cp::{LcpOption, RawOption};
 
+/// What is suggested first where several methods are allowed: what proves both
+/// sides and gives MPPE keys, and of that what most gateways know.
+const PREFERENCE: [Method; 6] = [
+    Method::MsChapV2,
+    Method::EapMsChapV2,
+    Method::MsChapV1,
+    Method::ChapMd5,
+    Method::EapMd5,
+    Method::Pap,
+];
 /// Option type of the authentication protocol.
 const AUTHENTICATION_PROTOCOL: u8 = 3;
 /// Our own requests that come back before the link counts as looped.
@@ -27,8 +37,8 @@ const LOOP_EVIDENCE: u32 = 2;
 pub enum AuthPolicy {
     /// Any, or none: the run never authenticates.
     Whatever,
-    /// One of these, in the order of preference; [`Method::None`] among them
-    /// allows a gateway that asks for nothing.
+    /// One of these; [`Method::None`] among them allows a gateway that asks
+    /// for nothing.
     OneOf(Vec<Method>),
     /// Only this one, to find out whether the gateway would take it.
     Candidate(Method),
@@ -48,7 +58,7 @@ impl AuthPolicy {
     fn suggestion(&self) -> Option<AuthProtocol> {
         let method = match self {
             Self::Whatever => return None,
-            Self::OneOf(methods) => *methods.iter().find(|&&method| method != Method::None)?,
+            Self::OneOf(methods) => *PREFERENCE.iter().find(|method| methods.contains(method))?,
             Self::Candidate(method) => *method,
         };
         protocol_of(method)
@@ -304,9 +314,12 @@ mod tests {
         let policy = AuthPolicy::OneOf(vec![Method::MsChapV2]);
         let mut lcp = LcpNegotiator::new(policy, 7, None);
         let pap = auth(0xc023, &[]);
-        assert_eq!(lcp.judge(&[pap.clone()]), Verdict::Nak(vec![auth(0xc223, &[0x81])]));
+        assert_eq!(
+            lcp.judge(std::slice::from_ref(&pap)),
+            Verdict::Nak(vec![auth(0xc223, &[0x81])])
+        );
         let mut none = LcpNegotiator::new(AuthPolicy::Candidate(Method::None), 7, None);
-        assert_eq!(none.judge(&[pap.clone()]), Verdict::Reject(vec![pap.clone()]));
+        assert_eq!(none.judge(std::slice::from_ref(&pap)), Verdict::Reject(vec![pap.clone()]));
         lcp.judge(&[pap]);
         assert_eq!(lcp.proposals(), [Some(AuthProtocol::Pap)]);
         assert_eq!(lcp.unchanged_proposals(), 1);

@@ -208,6 +208,7 @@ pub struct Tunnel {
     strays: Vec<u16>,
     unreachable: Option<(u8, Ipv4Addr)>,
     echo_identifier: u16,
+    ended_at: Option<Instant>,
     seen: Seen,
     transmits: VecDeque<Transmit>,
 }
@@ -234,6 +235,7 @@ impl Tunnel {
             strays: Vec::new(),
             unreachable: None,
             echo_identifier: config.call_id,
+            ended_at: None,
             seen: Seen::new(),
             transmits: VecDeque::new(),
         };
@@ -249,6 +251,11 @@ impl Tunnel {
     /// True when the goal was reached or missed and only the farewell is left.
     pub fn is_closing(&self) -> bool {
         matches!(self.stage, Stage::CloseLink { .. } | Stage::CloseControl | Stage::Finished)
+    }
+
+    /// When the goal was reached or missed.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.ended_at
     }
 
     /// The facts so far.
@@ -465,6 +472,7 @@ impl Tunnel {
 
     fn close(&mut self, now: Instant) {
         self.gre_until = None;
+        self.ended_at.get_or_insert(now);
         match &mut self.link {
             // Where nothing of ours arrives a Terminate-Request is not waited for.
             Some(link) if self.gre_last_input.is_some() => {

@@ -1,0 +1,312 @@
+//! `check_pptp_auth`: a login, all the way to an address.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use clap::Args;
+use pptp_probe::cli::{AuthMethods, Common, Login, MppeChoice, Target};
+use pptp_probe::method::Method;
+use pptp_probe::output::{Metric, Report, escape};
+use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::probe::Observation;
+use pptp_probe::probe::auth::{self, Wish};
+use pptp_probe::proto::auth::Credentials;
+use pptp_probe::proto::mppe::Mode;
+use pptp_probe::proto::tunnel::Proof;
+use pptp_probe::reason::{Phase, Reason};
+
+use crate::session;
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct AuthArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    login: Login,
+    #[command(flatten)]
+    methods: AuthMethods,
+    #[command(flatten)]
+    mppe: MppeChoice,
+    /// Alert unless the address given lies in this network; repeatable
+    #[arg(long, value_name = "CIDR")]
+    expect_address: Vec<Network>,
+    /// Alert unless the gateway gives this DNS server; repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    expect_dns: Vec<Ipv4Addr>,
+    /// The login must be rejected; alert when it is accepted
+    #[arg(long)]
+    expect_reject: bool,
+}
+
+impl Check for AuthArgs {
+    const NAME: &'static str = "PPTP AUTH";
+    const PROGRAM: &'static str = "check_pptp_auth";
+    const ABOUT: &'static str = "Logs in to a PPTP gateway: call, GRE, LCP, authentication, MPPE, \
+        address; then logs out. One authentication attempt, no pppd, no route. Needs CAP_NET_RAW. \
+        Alerts when any layer fails, the gateway does not prove that it knows the password, \
+        encryption or address are not as asked for, or a metric is outside its range.";
+    const EXAMPLES: &'static str = "Examples:\n  \
+        check_pptp_auth -H 192.0.2.1 -u probe --password-file /etc/pptp-monitor/probe --mppe 128\n  \
+        PW=wrong check_pptp_auth -H 192.0.2.1 -u probe --password-env PW --expect-reject";
+    const METRICS: &'static [&'static str] = &[
+        "time",
+        "resolve_time",
+        "connect_time",
+        "control_time",
+        "call_time",
+        "gre_time",
+        "lcp_time",
+        "auth_time",
+        "ccp_time",
+        "ipcp_time",
+        "data_time",
+        "mppe_bits",
+        "gre_sent",
+        "gre_received",
+        "gre_lost",
+        "gre_duplicates",
+        "gre_reordered",
+    ];
+    const MAIN_METRIC: &'static str = "time";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn target(&self) -> String {
+        self.target.to_string()
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        session::refuse_ipv6(&self.target)?;
+        let only_none = self.methods.allowed() == [Method::None];
+        if only_none && !self.mppe.mppe.allow_none {
+            return Err("--mppe needs a key, but --auth-method none gives none".into());
+        }
+        if only_none && self.expect_reject {
+            return Err("--expect-reject needs an authentication method".into());
+        }
+        Ok(())
+    }
+}
+
+/// Runs the check and leaves the process.
+pub fn main(argv: Vec<OsString>) -> ! {
+    plugin::main_from(
+        argv,
+        |args: &AuthArgs| {
+            // Read while the rights that may be needed for the file are there.
+            let credentials = credentials(args)?;
+            let (capture, raw) = session::open(&args.common, true)?;
+            Ok((credentials, capture, raw))
+        },
+        async |args: &AuthArgs, (credentials, capture, raw), context: &Context| {
+            let Some(raw) = raw else {
+                return Report::failed(Phase::Gre, Reason::Internal, "no raw socket was opened");
+            };
+            let gateway = session::gateway(&args.target, true);
+            let wish = Wish {
+                methods: args.methods.allowed(),
+                credentials,
+                mppe: args.mppe.mppe,
+                ask_nbns: false,
+            };
+            let mut tap = session::tap(context, capture);
+            let seen =
+                auth::probe(&gateway, wish, raw, session::allowance(context), &mut tap).await;
+            let mut report = report(args, context, &seen);
+            for remark in args.login.remarks() {
+                report = report.detail(1, remark);
+            }
+            tap.into_lines()
+                .into_iter()
+                .fold(report, |report, (level, line)| report.detail(level, line))
+        },
+    )
+}
+
+fn credentials(args: &AuthArgs) -> Result<Option<Credentials>, Report> {
+    if args.methods.allowed() == [Method::None] {
+        return Ok(None);
+    }
+    match args.login.resolve() {
+        Ok((username, password)) => Ok(Some(Credentials { username, password })),
+        Err(text) => {
+            let mend = "see --help, section on the password";
+            Err(Report::failed(Phase::Auth, Reason::Local, text).mend(mend))
+        }
+    }
+}
+
+/// Judges what the gateway showed; touches neither the network nor the clock.
+fn report(args: &AuthArgs, context: &Context, seen: &Observation) -> Report {
+    let facts = &seen.seen;
+    let mut report = match verdict(args, seen) {
+        Some((phase, reason, text)) => Report::failed(phase, reason, text),
+        None if args.expect_reject => {
+            let text = facts.failure.as_ref().map_or("", |failure| failure.detail.as_str());
+            Report::ok(format!("login was rejected as expected: {text}"))
+        }
+        None => session::begin(context, seen, || success(seen)),
+    };
+    let time = seen.time_to(Phase::Ipcp).max(seen.time_to(Phase::Ccp));
+    if let Some(time) = time.filter(|_| facts.phase(Phase::Ipcp).is_some()) {
+        report = report.metric(Metric::seconds("time", time).judged_by(&context.thresholds));
+    }
+    report = session::describe(report, context, seen);
+    report = session::describe_gre(report, context, seen);
+    if let Some(method) = facts.method {
+        report = report.fact("auth_method", method.word());
+    }
+    if let Some(mode) = facts.mppe {
+        let bits = mode.map_or(0, |mode| mode.length.bits());
+        report = report
+            .metric(Metric::number("mppe_bits", bits.into()).judged_by(&context.thresholds))
+            .fact("mppe", mode.map_or("none".to_owned(), describe_mode))
+            .fact("mppe_keys_proved", matches!(facts.proof, Proof::Proved(_)));
+    }
+    if facts.proof == Proof::Silent {
+        let text = "the gateway's inner address answers no ping, so the MPPE keys are not proved";
+        report = report.detail(1, text);
+    }
+    if let Some(address) = facts.address.filter(|_| facts.phase(Phase::Ipcp).is_some()) {
+        report = report.fact("assigned_address", address.to_string());
+    }
+    if let Some(address) = facts.peer_address {
+        report = report.fact("inner_address", address.to_string());
+    }
+    let list = |list: &[Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !facts.dns.is_empty() {
+        report = report.fact("dns", list(&facts.dns));
+    }
+    if !facts.message.is_empty() {
+        report = report.detail(1, format!("gateway says '{}'", escape(&facts.message)));
+    }
+    report
+}
+
+/// What is wrong beside a failure of the session itself.
+fn verdict(args: &AuthArgs, seen: &Observation) -> Option<(Phase, Reason, String)> {
+    let facts = &seen.seen;
+    if args.expect_reject {
+        return expect_reject(seen);
+    }
+    if facts.failure.is_some() {
+        return None;
+    }
+    if let Some(address) = facts.address
+        && !args.expect_address.is_empty()
+        && !args.expect_address.iter().any(|network| network.contains(address))
+    {
+        let text = format!("gateway gave the address {address}, which is not an expected one");
+        return Some((Phase::Ipcp, Reason::AddressUnexpected, text));
+    }
+    if let Some(missing) = args.expect_dns.iter().find(|server| !facts.dns.contains(server)) {
+        let text = match facts.dns.as_slice() {
+            [] => format!("gateway gave no DNS server, expected was {missing}"),
+            given => {
+                let given: Vec<_> = given.iter().map(ToString::to_string).collect();
+                format!("gateway gave DNS {}, expected was {missing}", given.join(" "))
+            }
+        };
+        return Some((Phase::Ipcp, Reason::DnsUnexpected, text));
+    }
+    session::gre_complaint(seen).map(|(reason, text)| (Phase::Gre, reason, text))
+}
+
+/// The negative test: `None` when the login was rejected.
+fn expect_reject(seen: &Observation) -> Option<(Phase, Reason, String)> {
+    let accepted = |how: &str| {
+        let text = format!("a login that must fail was accepted{how}");
+        Some((Phase::Auth, Reason::AuthAccepted, text))
+    };
+    match &seen.seen.failure {
+        _ if seen.seen.method == Some(Method::None) => accepted(": nothing was asked for"),
+        _ if seen.seen.method.is_some() => accepted(""),
+        None => accepted(""),
+        Some(failure) => match failure.reason {
+            Reason::AuthRejected
+            | Reason::AuthExpired
+            | Reason::AuthDisabled
+            | Reason::AuthHours
+            | Reason::AuthNoDialin
+            | Reason::AuthChangeFailed => None,
+            // The gateway said yes; that it could not prove itself does not help.
+            Reason::MutualAuthFailed => accepted(", by a gateway that proves nothing"),
+            Reason::AuthNotRequested => accepted(": nothing was asked for"),
+            reason => Some((failure.phase, reason, failure.detail.clone())),
+        },
+    }
+}
+
+fn success(seen: &Observation) -> String {
+    let facts = &seen.seen;
+    let method = facts.method.map_or("", Method::word);
+    let encryption = match facts.mppe.flatten() {
+        Some(mode) => format!("MPPE {}", describe_mode(mode)),
+        None => "no encryption".into(),
+    };
+    let address = facts.address.map(|address| address.to_string()).unwrap_or_default();
+    let time = seen.time_to(Phase::Ipcp).max(seen.time_to(Phase::Ccp)).unwrap_or(seen.time);
+    let time = session::span(time);
+    format!("{} gave {address} in {time}, {method}, {encryption}", session::name(seen))
+}
+
+fn describe_mode(mode: Mode) -> String {
+    let kind = if mode.stateless { "stateless" } else { "stateful" };
+    format!("{} bit {kind}", mode.length.bits())
+}
+
+/// An IPv4 network: `192.0.2.0/24`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network {
+    base: u32,
+    mask: u32,
+}
+
+impl Network {
+    fn contains(self, address: Ipv4Addr) -> bool {
+        u32::from(address) & self.mask == self.base
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, length) = text.split_once('/').unwrap_or((text, "32"));
+        let address: Ipv4Addr =
+            address.parse().map_err(|_| format!("'{address}' is no IPv4 address"))?;
+        let length: u32 = match length.parse() {
+            Ok(length) if length <= 32 => length,
+            _ => return Err(format!("'{length}' is no prefix length from 0 to 32")),
+        };
+        let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+        Ok(Self { base: u32::from(address) & mask, mask })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let network: Network = "192.168.77.9/24".parse().unwrap();
+        assert!(network.contains(Ipv4Addr::new(192, 168, 77, 200)));
+        assert!(!network.contains(Ipv4Addr::new(192, 168, 78, 1)));
+        let all: Network = "0.0.0.0/0".parse().unwrap();
+        assert!(all.contains(Ipv4Addr::new(8, 8, 8, 8)));
+        let one: Network = "192.0.2.1".parse().unwrap();
+        assert!(!one.contains(Ipv4Addr::new(192, 0, 2, 2)));
+        assert_eq!(
+            "192.0.2.0/33".parse::<Network>(),
+            Err("'33' is no prefix length from 0 to 32".into())
+        );
+        assert_eq!("x/8".parse::<Network>(), Err("'x' is no IPv4 address".into()));
+    }
+}

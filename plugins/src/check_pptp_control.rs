@@ -1,0 +1,95 @@
+//! `check_pptp_control`: the control connection of a PPTP gateway, and
+//! nothing beyond it.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use pptp_probe::cli::{Common, Target};
+use pptp_probe::output::{Metric, Report};
+use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::probe::{Observation, control_connection};
+
+use crate::session;
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct ControlArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    common: Common,
+    /// Echo round trips over the control connection, 0 to 1000
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+    echoes: u32,
+}
+
+impl Check for ControlArgs {
+    const NAME: &'static str = "PPTP CONTROL";
+    const PROGRAM: &'static str = "check_pptp_control";
+    const ABOUT: &'static str = "Opens the control connection of a PPTP gateway (TCP 1723): \
+        Start-Control-Connection, Echo round trips, Stop. Needs no right and no account. \
+        Alerts when the name, TCP, the protocol or an echo fails, or a time is outside its range.";
+    const EXAMPLES: &'static str = "Examples:\n  \
+        check_pptp_control -H 192.0.2.1\n  \
+        check_pptp_control -H 192.0.2.1 --echoes 5 -w 0.5 -c 2 --threshold echo_rtt=0.1/0.5";
+    const METRICS: &'static [&'static str] =
+        &["time", "resolve_time", "connect_time", "control_time", "echo_rtt", "echo_rtt_max"];
+    const MAIN_METRIC: &'static str = "time";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn target(&self) -> String {
+        self.target.to_string()
+    }
+}
+
+/// Runs the check and leaves the process.
+pub fn main(argv: Vec<OsString>) -> ! {
+    plugin::main_from(
+        argv,
+        |args: &ControlArgs| session::open(&args.common, false),
+        async |args: &ControlArgs, (capture, _), context: &Context| {
+            let gateway = session::gateway(&args.target, false);
+            let mut tap = session::tap(context, capture);
+            let seen = control_connection::probe(
+                &gateway,
+                args.echoes,
+                session::allowance(context),
+                &mut tap,
+            )
+            .await;
+            let report = report(context, &seen);
+            tap.into_lines()
+                .into_iter()
+                .fold(report, |report, (level, line)| report.detail(level, line))
+        },
+    )
+}
+
+/// Judges what the gateway showed; touches neither the network nor the clock.
+fn report(context: &Context, seen: &Observation) -> Report {
+    let echoes = &seen.seen.control_echoes;
+    let rtt = session::median(echoes);
+    let mut report = session::begin(context, seen, || {
+        let echo = rtt.map(|rtt| format!(", echo {}", session::span(rtt))).unwrap_or_default();
+        format!(
+            "{} accepts control connections, {}{echo}",
+            session::name(seen),
+            session::span(seen.time)
+        )
+    });
+    if seen.seen.failure.is_none() {
+        report = report.metric(Metric::seconds("time", seen.time).judged_by(&context.thresholds));
+    }
+    report = session::describe(report, context, seen);
+    if let (Some(rtt), Some(&max)) = (rtt, echoes.iter().max()) {
+        report = report
+            .metric(Metric::seconds("echo_rtt", rtt).judged_by(&context.thresholds))
+            .metric(Metric::seconds("echo_rtt_max", max).judged_by(&context.thresholds))
+            .fact("echoes", echoes.len() as f64);
+    }
+    report
+}

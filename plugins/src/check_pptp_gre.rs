@@ -1,0 +1,186 @@
+//! `check_pptp_gre`: whether GRE passes in both directions, how well, and
+//! which authentication the gateway would accept; without an account.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use pptp_probe::cli::{Common, Target};
+use pptp_probe::output::{Metric, Report};
+use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::probe::Observation;
+use pptp_probe::probe::gre::{self, Finding, Protocol, Wish};
+use pptp_probe::reason::{Phase, Reason};
+
+use crate::session;
+
+/// LCP echoes lost that are still chance.
+const CHANCE: u32 = 1;
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct GreArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    common: Common,
+    /// LCP Echo round trips through GRE, 1 to 1000
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    echoes: u32,
+    /// Find out which authentication the gateway would accept, a short call for each
+    #[arg(long)]
+    list_auth: bool,
+    /// Alert when one of these would be accepted, of none pap chap mschapv1 mschapv2 eap, with commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    forbid_auth: Vec<Protocol>,
+}
+
+impl Check for GreArgs {
+    const NAME: &'static str = "PPTP GRE";
+    const PROGRAM: &'static str = "check_pptp_gre";
+    const ABOUT: &'static str = "Places a call on a PPTP gateway, negotiates LCP over GRE and \
+        measures LCP echoes. Needs CAP_NET_RAW, but no account. Alerts when GRE is lost in either \
+        direction, LCP fails, more than one echo is lost, packets come twice or out of order, \
+        a forbidden authentication is accepted, or a metric is outside its range.";
+    const EXAMPLES: &'static str = "Examples:\n  \
+        check_pptp_gre -H 192.0.2.1 --echoes 10 -w 0.1 -c 0.5\n  \
+        check_pptp_gre -H 192.0.2.1 -t 20 --list-auth --forbid-auth none,pap,chap";
+    const METRICS: &'static [&'static str] = &[
+        "lcp_rtt",
+        "lcp_rtt_max",
+        "lcp_jitter",
+        "loss",
+        "time",
+        "resolve_time",
+        "connect_time",
+        "control_time",
+        "call_time",
+        "gre_time",
+        "lcp_time",
+        "gre_sent",
+        "gre_received",
+        "gre_lost",
+        "gre_duplicates",
+        "gre_reordered",
+    ];
+    const MAIN_METRIC: &'static str = "lcp_rtt";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn target(&self) -> String {
+        self.target.to_string()
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        session::refuse_ipv6(&self.target)
+    }
+}
+
+impl GreArgs {
+    fn candidates(&self) -> Vec<Protocol> {
+        let wanted = |protocol: &Protocol| self.list_auth || self.forbid_auth.contains(protocol);
+        Protocol::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
+/// Runs the check and leaves the process.
+pub fn main(argv: Vec<OsString>) -> ! {
+    plugin::main_from(
+        argv,
+        |args: &GreArgs| session::open(&args.common, true),
+        async |args: &GreArgs, (capture, raw), context: &Context| {
+            let Some(raw) = raw else {
+                return Report::failed(Phase::Gre, Reason::Internal, "no raw socket was opened");
+            };
+            let gateway = session::gateway(&args.target, true);
+            let wish = Wish { echoes: args.echoes, candidates: args.candidates() };
+            let mut tap = session::tap(context, capture);
+            let (seen, findings) =
+                gre::probe(&gateway, &wish, raw, session::allowance(context), &mut tap).await;
+            let report = report(&args.forbid_auth, context, &seen, &findings);
+            tap.into_lines()
+                .into_iter()
+                .fold(report, |report, (level, line)| report.detail(level, line))
+        },
+    )
+}
+
+/// Judges what the path showed; touches neither the network nor the clock.
+fn report(
+    forbidden: &[Protocol],
+    context: &Context,
+    seen: &Observation,
+    findings: &[Finding],
+) -> Report {
+    let facts = &seen.seen;
+    let rtt = session::median(&facts.link_echoes);
+    let lost = facts.link_echoes_sent.saturating_sub(facts.link_echoes.len() as u32);
+    let accepted = |finding: &&Finding| finding.accepted == Some(true);
+    let bad: Vec<&str> = findings
+        .iter()
+        .filter(accepted)
+        .filter(|finding| forbidden.contains(&finding.protocol))
+        .map(|finding| finding.protocol.word())
+        .collect();
+    let mut report = if facts.failure.is_some() {
+        session::begin(context, seen, String::new)
+    } else if !bad.is_empty() {
+        let text =
+            format!("{} accepts {}, which is forbidden", session::name(seen), bad.join(", "));
+        Report::failed(Phase::Auth, Reason::AuthForbidden, text)
+    } else if lost > CHANCE {
+        let text = format!("{lost} of {} LCP echoes were lost", facts.link_echoes_sent);
+        Report::failed(Phase::Gre, Reason::GreLossy, text)
+    } else if let Some((reason, text)) = session::gre_complaint(seen) {
+        Report::failed(Phase::Gre, reason, text)
+    } else {
+        let rtt = rtt.map(|rtt| format!(", LCP echo {}", session::span(rtt))).unwrap_or_default();
+        Report::ok(format!("GRE passes both ways to {}{rtt}, {lost} lost", session::name(seen)))
+    };
+    if let (Some(rtt), Some(&max)) = (rtt, facts.link_echoes.iter().max()) {
+        report = report
+            .metric(Metric::seconds("lcp_rtt", rtt).judged_by(&context.thresholds))
+            .metric(Metric::seconds("lcp_rtt_max", max).judged_by(&context.thresholds));
+    }
+    if let Some(jitter) = session::jitter(&facts.link_echoes) {
+        report =
+            report.metric(Metric::seconds("lcp_jitter", jitter).judged_by(&context.thresholds));
+    }
+    if facts.link_echoes_sent > 0 {
+        let loss = 100.0 * f64::from(lost) / f64::from(facts.link_echoes_sent);
+        let metric = Metric::percent("loss", loss).min(0.0).max(100.0);
+        report = report.metric(metric.judged_by(&context.thresholds));
+    }
+    if facts.failure.is_none() {
+        report = report.metric(Metric::seconds("time", seen.time).judged_by(&context.thresholds));
+    }
+    report = session::describe(report, context, seen);
+    report = session::describe_gre(report, context, seen);
+    if let Some(proposal) = facts.proposals.first() {
+        let text = proposal.as_ref().map_or("none".to_owned(), ToString::to_string);
+        report = report.fact("auth_proposed", text);
+    }
+    list_auth(report, findings)
+}
+
+/// Adds what was found out about authentication.
+fn list_auth(mut report: Report, findings: &[Finding]) -> Report {
+    if findings.is_empty() {
+        return report;
+    }
+    let words = |accepted: Option<bool>| -> Vec<String> {
+        let matching = findings.iter().filter(|finding| finding.accepted == accepted);
+        matching.map(|finding| finding.protocol.to_string()).collect()
+    };
+    let (yes, no, open) = (words(Some(true)), words(Some(false)), words(None));
+    let list = |words: &[String]| if words.is_empty() { "-".into() } else { words.join(" ") };
+    let mut text = format!("authentication accepted: {}; not accepted: {}", list(&yes), list(&no));
+    if !open.is_empty() {
+        text.push_str(&format!("; not found out: {}", list(&open)));
+    }
+    // Asked for, so it is shown without -v.
+    report = report.detail(0, text).fact("auth_accepted", yes).fact("auth_refused", no);
+    if open.is_empty() { report } else { report.fact("auth_unknown", open) }
+}

@@ -1,0 +1,249 @@
+//! What the PPTP checks share: what is done before the network is touched,
+//! and how facts that they all have become parts of a report.
+
+use std::time::Duration;
+
+use pptp_probe::cli::{Common, Target};
+use pptp_probe::net::gre::RawGre;
+use pptp_probe::net::pcap::Capture;
+use pptp_probe::net::privilege::drop_all;
+use pptp_probe::net::resolve::Family;
+use pptp_probe::net::tap::Tap;
+use pptp_probe::output::{Metric, Report, escape};
+use pptp_probe::plugin::{Context, setcap_mend};
+use pptp_probe::probe::{Allowance, Gateway, Observation};
+use pptp_probe::reason::{Phase, Reason};
+
+/// Perfdata label of the time that each phase took.
+const PHASE_LABELS: [(Phase, &str); 10] = [
+    (Phase::Resolve, "resolve_time"),
+    (Phase::Connect, "connect_time"),
+    (Phase::Control, "control_time"),
+    (Phase::Call, "call_time"),
+    (Phase::Gre, "gre_time"),
+    (Phase::Lcp, "lcp_time"),
+    (Phase::Auth, "auth_time"),
+    (Phase::Ccp, "ccp_time"),
+    (Phase::Ipcp, "ipcp_time"),
+    (Phase::Data, "data_time"),
+];
+
+/// Packets lost, repeated or out of order that are still chance.
+const CHANCE: u64 = 1;
+
+/// Opens the capture and, where asked for, the raw socket; then gives every
+/// right up.
+pub(crate) fn open(
+    common: &Common,
+    needs_gre: bool,
+) -> Result<(Option<Capture>, Option<RawGre>), Report> {
+    let capture = match &common.pcap {
+        Some(path) => Some(Capture::create(path).map_err(|error| {
+            let text = format!("cannot write the capture {}: {error}", path.display());
+            Report::failed(Phase::Resolve, Reason::Local, text)
+        })?),
+        None => None,
+    };
+    let raw =
+        if needs_gre { Some(RawGre::open().map_err(|error| no_socket(&error))?) } else { None };
+    drop_all().map_err(|error| {
+        let text = format!("cannot give up privileges: {error}");
+        Report::failed(Phase::Resolve, Reason::Local, text)
+    })?;
+    Ok((capture, raw))
+}
+
+fn no_socket(error: &std::io::Error) -> Report {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        let text = "no right to open a raw socket for GRE";
+        return Report::failed(Phase::Gre, Reason::Permission, text).mend(setcap_mend());
+    }
+    let text = format!("cannot open a raw socket for GRE: {error}");
+    Report::failed(Phase::Gre, Reason::Local, text)
+}
+
+/// The gateway that the arguments name; GRE of PPTP exists on IPv4 only.
+pub(crate) fn gateway(target: &Target, needs_gre: bool) -> Gateway {
+    let family = match (target.ipv4 || needs_gre, target.ipv6) {
+        (true, _) => Family::V4,
+        (false, true) => Family::V6,
+        (false, false) => Family::Any,
+    };
+    Gateway { host: target.hostname.clone(), port: target.port, family }
+}
+
+/// The complaint of a check that speaks GRE about `-6`.
+pub(crate) fn refuse_ipv6(target: &Target) -> Result<(), String> {
+    if target.ipv6 { Err("--ipv6 cannot be used: GRE of PPTP is IPv4 only".into()) } else { Ok(()) }
+}
+
+pub(crate) fn allowance(context: &Context) -> Allowance {
+    Allowance { started: context.started, deadline: context.deadline }
+}
+
+pub(crate) fn tap(context: &Context, capture: Option<Capture>) -> Tap {
+    Tap::new(context.started, context.verbosity, capture)
+}
+
+/// Begins a report: the failure where there was one, else `headline`.
+pub(crate) fn begin(
+    context: &Context,
+    seen: &Observation,
+    headline: impl FnOnce() -> String,
+) -> Report {
+    match &seen.seen.failure {
+        None => Report::ok(headline()),
+        Some(failure) => {
+            let report = Report::failed(failure.phase, failure.reason, failure.detail.clone());
+            if seen.seen.timed_out {
+                return report.timeout_state(context.timeout.state);
+            }
+            report
+        }
+    }
+}
+
+/// Adds what every session shows: phases, their times, and how the gateway
+/// introduced itself.
+pub(crate) fn describe(mut report: Report, context: &Context, seen: &Observation) -> Report {
+    for &(phase, time) in &seen.seen.phases {
+        report = report.phase(phase, time);
+        if let Some(&(_, label)) = PHASE_LABELS.iter().find(|(known, _)| *known == phase) {
+            report = report.metric(Metric::seconds(label, time).judged_by(&context.thresholds));
+        }
+    }
+    if let Some(address) = seen.address {
+        report = report.fact("address", address.to_string());
+    }
+    if let Some(reply) = &seen.seen.start_reply {
+        let version = reply.protocol_version;
+        report = report
+            .fact("vendor", escape(&reply.vendor_name))
+            .fact("host_name", escape(&reply.host_name))
+            .fact("firmware", f64::from(reply.firmware_revision))
+            .fact("protocol_version", format!("{}.{}", version >> 8, version & 0xFF))
+            .fact("framing_capabilities", f64::from(reply.framing_capabilities))
+            .fact("bearer_capabilities", f64::from(reply.bearer_capabilities))
+            .fact("maximum_channels", f64::from(reply.maximum_channels))
+            .detail(1, introduction(seen));
+    }
+    report
+}
+
+/// Adds what the path did to GRE.
+pub(crate) fn describe_gre(mut report: Report, context: &Context, seen: &Observation) -> Report {
+    let gre = &seen.seen.gre;
+    if seen.seen.call_reply.is_none() {
+        return report;
+    }
+    for (label, value) in [
+        ("gre_sent", gre.sent + gre.acks_sent),
+        ("gre_received", gre.received),
+        ("gre_lost", gre.lost),
+        ("gre_duplicates", gre.duplicates),
+        ("gre_reordered", gre.reordered),
+    ] {
+        let metric = Metric::number(label, value as f64).min(0.0);
+        report = report.metric(metric.judged_by(&context.thresholds));
+    }
+    if let Some(reply) = &seen.seen.call_reply {
+        report = report
+            .fact("peer_call_id", f64::from(reply.call_id))
+            .fact("peer_window", f64::from(reply.packet_recv_window_size))
+            .fact("connect_speed", f64::from(reply.connect_speed));
+    }
+    report
+}
+
+/// What the path did to GRE although the session worked: more than chance.
+pub(crate) fn gre_complaint(seen: &Observation) -> Option<(Reason, String)> {
+    let gre = &seen.seen.gre;
+    if gre.reordered > CHANCE {
+        let text = format!("{} of {} GRE packets came out of order", gre.reordered, gre.received);
+        return Some((Reason::GreReordered, text));
+    }
+    if gre.duplicates > CHANCE {
+        let text = format!("{} of {} GRE packets came twice", gre.duplicates, gre.received);
+        return Some((Reason::GreDuplicated, text));
+    }
+    None
+}
+
+/// How the gateway calls itself, in a few words: `linux at 192.0.2.1`.
+pub(crate) fn name(seen: &Observation) -> String {
+    let vendor = seen.seen.start_reply.as_ref().map(|reply| escape(&reply.vendor_name));
+    let address = seen.address.map(|address| address.ip().to_string()).unwrap_or_default();
+    match vendor.filter(|vendor| !vendor.is_empty()) {
+        Some(vendor) => format!("{vendor} at {address}"),
+        None => address,
+    }
+}
+
+fn introduction(seen: &Observation) -> String {
+    let Some(reply) = &seen.seen.start_reply else { return String::new() };
+    format!(
+        "gateway {} calls itself '{}', vendor '{}', firmware {}, PPTP {}.{}, up to {} channels",
+        seen.address.map(|address| address.to_string()).unwrap_or_default(),
+        escape(&reply.host_name),
+        escape(&reply.vendor_name),
+        reply.firmware_revision,
+        reply.protocol_version >> 8,
+        reply.protocol_version & 0xFF,
+        reply.maximum_channels
+    )
+}
+
+/// The middle of some durations.
+pub(crate) fn median(times: &[Duration]) -> Option<Duration> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let upper = *sorted.get(sorted.len() / 2)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some((sorted[sorted.len() / 2 - 1] + upper) / 2)
+}
+
+/// Mean difference between a round trip and the next, as RFC 3550 means it
+/// without its smoothing.
+pub(crate) fn jitter(times: &[Duration]) -> Option<Duration> {
+    let steps = times.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
+    let count = u32::try_from(times.len().checked_sub(1)?).ok()?;
+    steps.sum::<Duration>().checked_div(count)
+}
+
+/// A duration for people: `0.3 ms`, `38 ms`, `4.0 s`.
+pub(crate) fn span(duration: Duration) -> String {
+    match duration.as_micros() {
+        us @ 0..10_000 => format!("{}.{} ms", us / 1_000, us / 100 % 10),
+        us @ 10_000..1_000_000 => format!("{} ms", us / 1_000),
+        _ => format!("{:.1} s", duration.as_secs_f64()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(values: &[u64]) -> Vec<Duration> {
+        values.iter().copied().map(Duration::from_millis).collect()
+    }
+
+    #[test]
+    fn median_and_jitter_of_few_and_many() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&ms(&[9, 1, 5])), Some(Duration::from_millis(5)));
+        assert_eq!(median(&ms(&[4, 2])), Some(Duration::from_millis(3)));
+        assert_eq!(jitter(&ms(&[7])), None);
+        assert_eq!(jitter(&ms(&[1, 3, 3])), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn spans_for_people() {
+        for (micros, text) in
+            [(340, "0.3 ms"), (38_900, "38 ms"), (999_999, "999 ms"), (4_000_000, "4.0 s")]
+        {
+            assert_eq!(span(Duration::from_micros(micros)), text);
+        }
+    }
+}
