@@ -137,7 +137,14 @@ fn report(
         Report::failed(Phase::Gre, reason, text)
     } else {
         let rtt = rtt.map(|rtt| format!(", LCP echo {}", session::span(rtt))).unwrap_or_default();
-        Report::ok(format!("GRE passes both ways to {}{rtt}, {lost} lost", session::name(seen)))
+        let accepted: Vec<&str> =
+            findings.iter().filter(accepted).map(|finding| finding.protocol.word()).collect();
+        let accepted = match findings {
+            [] => String::new(),
+            _ => format!(", accepts {}", list(&accepted)),
+        };
+        let name = session::name(seen);
+        Report::ok(format!("GRE passes both ways to {name}{rtt}, {lost} lost{accepted}"))
     };
     if let (Some(rtt), Some(&max)) = (rtt, facts.link_echoes.iter().max()) {
         report = report
@@ -175,12 +182,15 @@ fn list_auth(mut report: Report, findings: &[Finding]) -> Report {
         matching.map(|finding| finding.protocol.to_string()).collect()
     };
     let (yes, no, open) = (words(Some(true)), words(Some(false)), words(None));
-    let list = |words: &[String]| if words.is_empty() { "-".into() } else { words.join(" ") };
     let mut text = format!("authentication accepted: {}; not accepted: {}", list(&yes), list(&no));
     if !open.is_empty() {
         text.push_str(&format!("; not found out: {}", list(&open)));
     }
-    // Asked for, so it is shown without -v.
-    report = report.detail(0, text).fact("auth_accepted", yes).fact("auth_refused", no);
+    report = report.detail(1, text).fact("auth_accepted", yes).fact("auth_refused", no);
     if open.is_empty() { report } else { report.fact("auth_unknown", open) }
+}
+
+fn list<W: AsRef<str>>(words: &[W]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
 }

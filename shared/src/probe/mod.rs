@@ -135,8 +135,9 @@ impl<'a> Prober<'a> {
         let address = match self.address {
             Some(address) => address,
             None => {
+                let before = Instant::now();
                 let address = self.resolve(goal).await?;
-                phases.push((Phase::Resolve, Instant::now().duration_since(started)));
+                phases.push((Phase::Resolve, Instant::now().duration_since(before)));
                 self.address = Some(address);
                 address
             }

@@ -27,6 +27,9 @@ use crate::wire::ppp;
 /// After an ICMP error GRE gets this long to work all the same: a gateway may
 /// open its GRE socket a little late.
 const ICMP_GRACE: Duration = Duration::from_millis(1_500);
+/// Wait before the second encrypted echo; doubles with each. pppd lets data
+/// pass a moment after it sent the last IPCP packet, so the first is often lost.
+const PROOF_RETRY: Duration = Duration::from_millis(10);
 /// Call ids of foreign GRE that are remembered.
 const MAX_STRAYS: usize = 16;
 
@@ -183,7 +186,7 @@ enum Stage {
     Call,
     Link,
     LinkEcho { left: u32, until: Instant },
-    Proof { sent_at: Instant, until: Instant },
+    Proof { next_at: Instant, until: Instant },
     CloseLink { until: Instant },
     CloseControl,
     Finished,
@@ -208,6 +211,7 @@ pub struct Tunnel {
     strays: Vec<u16>,
     unreachable: Option<(u8, Ipv4Addr)>,
     echo_identifier: u16,
+    proofs_sent: Vec<Instant>,
     ended_at: Option<Instant>,
     seen: Seen,
     transmits: VecDeque<Transmit>,
@@ -235,6 +239,7 @@ impl Tunnel {
             strays: Vec::new(),
             unreachable: None,
             echo_identifier: config.call_id,
+            proofs_sent: Vec::new(),
             ended_at: None,
             seen: Seen::new(),
             transmits: VecDeque::new(),
@@ -367,6 +372,7 @@ impl Tunnel {
                 self.seen.proof = Proof::Silent;
                 self.succeed(now);
             }
+            Stage::Proof { next_at, until } if next_at <= now => self.send_proof(until, now),
             Stage::CloseLink { until } if until <= now => self.close_control(now),
             _ => {}
         }
@@ -418,8 +424,8 @@ impl Tunnel {
         let own = match self.stage {
             Stage::ControlEcho { until, .. }
             | Stage::LinkEcho { until, .. }
-            | Stage::Proof { until, .. }
             | Stage::CloseLink { until } => Some(until),
+            Stage::Proof { next_at, until } => Some(next_at.min(until)),
             _ => None,
         };
         // Half-way through the patience the driver widens its filter.
@@ -666,27 +672,39 @@ impl Tunnel {
             return;
         }
         let addresses = self.link.as_ref().and_then(Link::addresses);
-        let (Some(_), Some((own, peer)), Some(link)) = (mppe, addresses, &mut self.link) else {
+        if mppe.is_none() || addresses.is_none() {
             return self.succeed(now);
-        };
-        let (identifier, sequence, data) = (self.echo_identifier, 1, b"pptp-monitor".as_slice());
+        }
+        self.send_proof(now + self.echo_timeout, now);
+    }
+
+    /// An echo to the gateway's inner address: that it can be read and
+    /// answered proves the keys.
+    fn send_proof(&mut self, until: Instant, now: Instant) {
+        let addresses = self.link.as_ref().and_then(Link::addresses);
+        let (Some((source, destination)), Some(link)) = (addresses, &mut self.link) else { return };
+        let sequence = self.proofs_sent.len() as u16;
+        let identifier = self.echo_identifier;
+        let data = b"pptp-monitor".as_slice();
         let echo = Icmp::Echo { reply: false, identifier, sequence, data }.emit();
-        let (source, destination, protocol) = (own, peer, PROTOCOL_ICMP);
-        link.send_network(
-            ppp::IPV4,
-            &Datagram { source, destination, protocol, payload: &echo }.emit(),
-        );
-        self.stage = Stage::Proof { sent_at: now, until: now + self.echo_timeout };
+        let datagram = Datagram { source, destination, protocol: PROTOCOL_ICMP, payload: &echo };
+        link.send_network(ppp::IPV4, &datagram.emit());
+        self.stage = Stage::Proof { next_at: now + PROOF_RETRY * (1 << sequence.min(10)), until };
+        self.proofs_sent.push(now);
     }
 
     fn on_datagram(&mut self, datagram: &[u8], now: Instant) {
-        let Stage::Proof { sent_at, .. } = self.stage else { return };
+        if !matches!(self.stage, Stage::Proof { .. }) {
+            return;
+        }
         let Ok(datagram) = Datagram::parse(datagram) else { return };
         if datagram.protocol != PROTOCOL_ICMP {
             return;
         }
-        if let Ok(Icmp::Echo { reply: true, identifier, .. }) = Icmp::parse(datagram.payload)
+        if let Ok(Icmp::Echo { reply: true, identifier, sequence, .. }) =
+            Icmp::parse(datagram.payload)
             && identifier == self.echo_identifier
+            && let Some(&sent_at) = self.proofs_sent.get(usize::from(sequence))
         {
             self.seen.proof = Proof::Proved(now.duration_since(sent_at));
             self.mark(Phase::Data, now);
