@@ -341,7 +341,8 @@ proptest! {
             prop_assert_eq!(text.lines().count(), 1);
             let json: serde_json::Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&json["reason"], "auth_rejected");
-            prop_assert_eq!(json["facts"]["vendor"].as_str(), Some(text::clean(&texts[2], 1000).as_str()));
+            let vendor = text::clean(&texts[2], 1000);
+            prop_assert_eq!(json["facts"]["vendor"].as_str(), Some(&*vendor));
         }
     }
 
