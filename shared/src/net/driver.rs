@@ -21,6 +21,8 @@ use crate::proto::tunnel::{Transmit, Tunnel};
 
 /// Reads of the control connection before the clock is looked at again.
 const BURST: usize = 16;
+/// Octets that one read of the control connection takes.
+const READ: usize = 2048;
 /// Octets for the control connection that TCP did not take yet; a peer that
 /// reads nothing gets no more.
 const MAX_UNSENT: usize = 64 << 10;
@@ -43,7 +45,9 @@ pub async fn drive(
     interrupt: &mut Interrupt,
     tap: &mut Tap,
 ) {
-    let mut driver = Driver { stream, gre, unsent: Vec::new(), buffer: [0; 4096], tap };
+    // On the heap, as all that is large: a future is moved several times.
+    let buffer = vec![0; READ].into_boxed_slice();
+    let mut driver = Driver { stream, gre, unsent: Vec::new(), buffer, tap };
     loop {
         let now = Instant::now();
         driver.transmit(tunnel, now);
@@ -72,7 +76,7 @@ struct Driver<'a> {
     stream: &'a TcpStream,
     gre: Option<&'a mut GreSocket>,
     unsent: Vec<u8>,
-    buffer: [u8; 4096],
+    buffer: Box<[u8]>,
     tap: &'a mut Tap,
 }
 

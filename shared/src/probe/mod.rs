@@ -158,7 +158,7 @@ impl<'a> Prober<'a> {
         // run on this host can choose the same Call ID.
         let call_id = local.port();
         self.open_gre(address, call_id)?;
-        let mut tunnel = Tunnel::new(config(call_id), now);
+        let mut tunnel = Box::new(Tunnel::new(config(call_id), now));
         let deadlines = Deadlines { goal, farewell: self.allowance.deadline };
         drive(&mut tunnel, &stream, self.gre.as_mut(), deadlines, &mut self.interrupt, self.tap)
             .await;
