@@ -71,6 +71,11 @@ impl CcpNegotiator {
         self.refused
     }
 
+    /// True when the gateway refused, or wants only what is not allowed.
+    pub fn hopeless(&self) -> bool {
+        self.refused || self.offered.is_some_and(|bits| choose(bits, self.policy) != Some(bits))
+    }
+
     /// Bits of the gateway's last request, for reports.
     pub fn offered(&self) -> Option<u32> {
         self.offered

@@ -644,7 +644,7 @@ impl Link {
                 format!("gateway insists on MPPE and terminated the link{text}"),
             );
         }
-        if self.stage == Stage::Network && !self.ccp_done && self.ccp().refused() {
+        if self.stage == Stage::Network && !self.ccp_done && self.ccp().hopeless() {
             return self.mppe_refused();
         }
         self.fail(

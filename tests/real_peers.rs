@@ -1,0 +1,351 @@
+//! The checks against a real gateway: pptpd, pppd and the kernel's PPP and
+//! MPPE in a guest (`tests/testbed`); and a real client, pptp-linux with pppd,
+//! against `pptp-lab`.
+//!
+//! Needs root and the packages of `tests/testbed/packages`; `tests/run` sees
+//! to both. Without the feature `peers` none of this is built.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const GATEWAY: &str = "10.77.0.2";
+const USER: &str = "probe";
+const PASSWORD: &str = "Pr0be-secret";
+/// What the guest needs to end pppd and pptpctrl after the last message.
+const SETTLE: &str = "8";
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testbed/pptpd-vm")
+}
+
+/// A guest of its own; it ends with the test, however that ends.
+struct Bed {
+    name: String,
+}
+
+impl Bed {
+    fn new(name: &str) -> Self {
+        Self { name: format!("{name}-{}", std::process::id()) }
+    }
+
+    fn up(name: &str, options: &[&str]) -> Self {
+        let bed = Self::new(name);
+        let owner = std::process::id().to_string();
+        let arguments = [&["up", "--owner", &owner], options].concat();
+        bed.must(&arguments);
+        bed
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(script());
+        command.args(["--name", &self.name]).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of the bed that has to succeed; gives its output.
+    fn must(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("the test bed's script runs");
+        assert!(
+            output.status.success(),
+            "{arguments:?} failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Runs a check in the bed's network.
+    fn check(&self, binary: &str, arguments: &str, password: &str) -> Seen {
+        Seen::new(&self.check_command(binary, arguments, password).output().expect("check runs"))
+    }
+
+    fn check_command(&self, binary: &str, arguments: &str, password: &str) -> Command {
+        let mut command = self.command(&["exec", binary, "-o", "json"]);
+        command.args(arguments.split_whitespace()).env("PROBE_PASSWORD", password);
+        command
+    }
+
+    /// Processes of sessions that are left in the gateway.
+    fn sessions(&self) -> String {
+        self.must(&["sessions", "--wait", SETTLE])
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.command(&["log", "--last"]).status();
+        }
+        let _ = self.command(&["down"]).output();
+    }
+}
+
+/// What a check said.
+struct Seen {
+    json: Value,
+    exit_code: i32,
+}
+
+impl Seen {
+    fn new(output: &Output) -> Self {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let json = serde_json::from_str(&text).unwrap_or_else(|error| {
+            panic!("no JSON ({error}): {text}{}", String::from_utf8_lossy(&output.stderr))
+        });
+        Self { json, exit_code: output.status.code().unwrap_or(-1) }
+    }
+
+    fn word(&self, key: &str) -> &str {
+        self.json[key].as_str().unwrap_or("-")
+    }
+
+    fn fact(&self, key: &str) -> &str {
+        self.json["facts"][key].as_str().unwrap_or("-")
+    }
+
+    fn verdict(&self) -> String {
+        format!("{} {}/{}", self.word("state"), self.word("phase"), self.word("reason"))
+    }
+
+    /// The verdict, with the whole answer in the complaint.
+    fn must_be(&self, row: &str, verdict: &str) {
+        assert_eq!(self.verdict(), verdict, "{row}: {}", self.json);
+        let code = match self.word("state") {
+            "OK" => 0,
+            "WARNING" => 1,
+            "CRITICAL" => 2,
+            _ => 3,
+        };
+        assert_eq!(self.exit_code, code, "{row}: {}", self.json);
+    }
+}
+
+const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
+const GRE: &str = env!("CARGO_BIN_EXE_check_pptp_gre");
+const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
+
+fn login(more: &str) -> String {
+    format!("-H {GATEWAY} -u {USER} --password-env PROBE_PASSWORD {more}")
+}
+
+/// Every method × every encryption that the daemon can do.
+#[test]
+fn each_method_with_each_encryption() {
+    let bed = Bed::up("methods", &[]);
+    // PAP and CHAP-MD5 leave no keys for MPPE, and pppd cannot derive 40-bit
+    // keys from MS-CHAPv1.
+    let rows = [
+        ("pap", "none", "pap", "none"),
+        ("chap", "none", "chap", "none"),
+        ("mschap", "none", "mschapv1", "none"),
+        ("mschap", "required", "mschapv1", "128 bit stateless"),
+        ("mschap", "stateful", "mschapv1", "128 bit stateful"),
+        ("mschap-v2", "none", "mschapv2", "none"),
+        ("mschap-v2", "40", "mschapv2", "40 bit stateless"),
+        ("mschap-v2", "required", "mschapv2", "128 bit stateless"),
+        ("mschap-v2", "stateful", "mschapv2", "128 bit stateful"),
+        ("eap", "none", "eap-md5", "none"),
+    ];
+    for (daemon_auth, daemon_mppe, method, mppe) in rows {
+        let row = format!("{daemon_auth} with MPPE {daemon_mppe}");
+        bed.must(&["reconfigure", "--auth", daemon_auth, "--mppe", daemon_mppe]);
+        let wish = match mppe.split_once(' ') {
+            Some((_, rest)) if rest.ends_with("stateful") => "--mppe 128,stateful",
+            Some((bits, _)) if bits == "40" => "--mppe 40,stateless",
+            Some(_) => "--mppe 128,stateless",
+            None => "--mppe any",
+        };
+        let more = format!("--auth-method {method} {wish} --expect-address 192.168.77.0/24");
+        let seen = bed.check(AUTH, &login(&more), PASSWORD);
+        seen.must_be(&row, "OK done/none");
+        assert_eq!(seen.fact("auth_method"), method, "{row}: {}", seen.json);
+        assert_eq!(seen.fact("mppe"), mppe, "{row}: {}", seen.json);
+        assert_eq!(seen.fact("inner_address"), "192.168.77.1", "{row}: {}", seen.json);
+        if mppe != "none" {
+            let proved = &seen.json["facts"]["mppe_keys_proved"];
+            assert_eq!(proved, &Value::Bool(true), "{row}: {}", seen.json);
+        }
+        // A wrong password under the same method, in the negative test too.
+        let seen = bed.check(AUTH, &login(&format!("--auth-method {method}")), "wrong");
+        seen.must_be(&row, "CRITICAL auth/auth_rejected");
+        let seen =
+            bed.check(AUTH, &login(&format!("--auth-method {method} --expect-reject")), "no");
+        seen.must_be(&row, "OK done/none");
+        assert_eq!(bed.sessions(), "0", "{row}: something is left in the gateway");
+    }
+}
+
+/// The gateway and the caller want different things.
+#[test]
+fn disagreements_are_named() {
+    let bed = Bed::up("refusals", &[]);
+    let rows = [
+        ("mschap-v2", "required", "--mppe none", "CRITICAL ccp/mppe_required"),
+        ("mschap-v2", "none", "--mppe 128", "CRITICAL ccp/mppe_refused"),
+        ("mschap-v2", "40", "--mppe 128", "CRITICAL ccp/mppe_refused"),
+        ("mschap", "40", "", "CRITICAL ccp/terminated"),
+        ("pap", "none", "", "CRITICAL auth/auth_offered_unacceptable"),
+        ("pap", "none", "--auth-method pap --mppe 128", "CRITICAL ccp/mppe_refused"),
+        ("mschap-v2", "required", "--auth-method chap", "CRITICAL auth/auth_offered_unacceptable"),
+        (
+            "mschap-v2",
+            "required",
+            "--expect-address 192.0.2.0/24",
+            "CRITICAL ipcp/address_unexpected",
+        ),
+        ("mschap-v2", "required", "--expect-dns 192.0.2.53", "CRITICAL ipcp/dns_unexpected"),
+        ("mschap-v2", "required", "--expect-dns 192.168.77.1", "OK done/none"),
+        ("mschap-v2", "required", "--expect-reject", "CRITICAL auth/auth_accepted"),
+    ];
+    for (daemon_auth, daemon_mppe, arguments, verdict) in rows {
+        let row = format!("{daemon_auth} with MPPE {daemon_mppe}, asked with {arguments}");
+        bed.must(&["reconfigure", "--auth", daemon_auth, "--mppe", daemon_mppe]);
+        bed.check(AUTH, &login(arguments), PASSWORD).must_be(&row, verdict);
+        assert_eq!(bed.sessions(), "0", "{row}: something is left in the gateway");
+    }
+    let stranger = format!("-H {GATEWAY} -u nobody --password-env PROBE_PASSWORD");
+    bed.check(AUTH, &stranger, PASSWORD).must_be("unknown user", "CRITICAL auth/auth_rejected");
+}
+
+/// What the path does to TCP and GRE, in each direction.
+#[test]
+fn a_broken_path_is_told_by_direction() {
+    let bed = Bed::up("paths", &[]);
+    let target = format!("-H {GATEWAY} -t 6");
+    let all = |row: &str, control: &str, gre: &str, auth: &str| {
+        bed.check(CONTROL, &target, "").must_be(row, control);
+        bed.check(GRE, &target, "").must_be(row, gre);
+        bed.check(AUTH, &login("-t 6"), PASSWORD).must_be(row, auth);
+    };
+    all("free", "OK done/none", "OK done/none", "OK done/none");
+    // Directions as the gateway sees them.
+    for (what, verdict) in [
+        ("in", "CRITICAL gre/gre_outbound_silent"),
+        ("out", "CRITICAL gre/gre_inbound_silent"),
+        ("both", "CRITICAL gre/gre_inbound_silent"),
+    ] {
+        bed.must(&["block-gre", what]);
+        all(&format!("GRE blocked {what}"), "OK done/none", verdict, verdict);
+    }
+    bed.must(&["block-gre", "off"]);
+    bed.must(&["block-tcp", "in"]);
+    let silent = "CRITICAL connect/silent";
+    all("TCP blocked", silent, silent, silent);
+    bed.must(&["block-tcp", "off"]);
+    // 50 ms each way: 100 ms a round trip.
+    bed.must(&["delay", "50", "50"]);
+    let seen = bed.check(GRE, &target, "");
+    seen.must_be("delay", "OK done/none");
+    let rtt = metric(&seen, "lcp_rtt");
+    assert!((0.1..0.2).contains(&rtt), "lcp_rtt is {rtt}: {}", seen.json);
+    bed.check(AUTH, &login("-t 6"), PASSWORD).must_be("delay", "OK done/none");
+    bed.must(&["delay", "0", "0"]);
+    assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+}
+
+/// One slot, and somebody else holds it: pptpd leaves further callers without
+/// an answer.
+#[test]
+fn an_exhausted_pool_is_silence_after_connect() {
+    let bed = Bed::up("pool", &["--sessions", "1"]);
+    bed.must(&["client-up"]);
+    let mut holder = bed
+        .command(&["client", "dial --hold 12"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the client dials");
+    let started = Instant::now();
+    while !bed.must(&["log"]).contains("remote IP address") {
+        assert!(started.elapsed() < Duration::from_secs(20), "the client never came up");
+        std::thread::yield_now();
+    }
+    bed.check(CONTROL, &format!("-H {GATEWAY} -t 3"), "")
+        .must_be("pool exhausted", "CRITICAL control/silent");
+    bed.check(CONTROL, &format!("-H {GATEWAY} -t 3:unknown"), "")
+        .must_be("pool exhausted, timeout is unknown", "UNKNOWN control/silent");
+    let _ = holder.wait();
+    assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+    bed.check(AUTH, &login(""), PASSWORD).must_be("free again", "OK done/none");
+}
+
+/// Ten at once do not disturb each other.
+#[test]
+fn ten_checks_at_once() {
+    let bed = Bed::up("ten", &["--sessions", "12"]);
+    let children: Vec<_> = (0..10)
+        .map(|_| {
+            bed.check_command(AUTH, &login("-t 20"), PASSWORD)
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("check runs")
+        })
+        .collect();
+    let mut addresses: Vec<String> = children
+        .into_iter()
+        .map(|child| {
+            let seen = Seen::new(&child.wait_with_output().expect("check ends"));
+            seen.must_be("one of ten", "OK done/none");
+            seen.fact("assigned_address").to_owned()
+        })
+        .collect();
+    assert_eq!(addresses.len(), 10);
+    addresses.retain(|address| address.starts_with("192.168.77."));
+    assert_eq!(addresses.len(), 10, "{addresses:?}");
+    assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+}
+
+/// What the gateway would accept, without an account.
+#[test]
+fn accepted_authentication_is_listed() {
+    let bed = Bed::up("list", &[]);
+    let rows: [(&str, &[&str]); 3] = [
+        ("mschap-v2", &["mschapv2"]),
+        ("pap", &["pap"]),
+        ("any", &["pap", "chap", "mschapv1", "mschapv2", "eap"]),
+    ];
+    for (daemon_auth, accepted) in rows {
+        bed.must(&["reconfigure", "--auth", daemon_auth, "--mppe", "none"]);
+        let seen = bed.check(GRE, &format!("-H {GATEWAY} -t 20 --list-auth"), "");
+        seen.must_be(daemon_auth, "OK done/none");
+        let expected: Vec<Value> = accepted.iter().map(|word| Value::from(*word)).collect();
+        assert_eq!(seen.json["facts"]["auth_accepted"], Value::Array(expected), "{}", seen.json);
+    }
+    let seen = bed.check(GRE, &format!("-H {GATEWAY} -t 20 --forbid-auth pap,none"), "");
+    seen.must_be("any, pap forbidden", "CRITICAL auth/auth_forbidden");
+    assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+}
+
+/// Whoever is cut off still leaves nothing behind.
+#[test]
+fn an_interrupted_check_leaves_nothing_behind() {
+    let bed = Bed::up("cut", &[]);
+    bed.must(&["delay", "100", "100"]);
+    let child = bed
+        .check_command(AUTH, &login(""), PASSWORD)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("check runs");
+    // In the middle of the session: 200 ms a round trip, and seven of them.
+    let started = Instant::now();
+    while !bed.must(&["log", "--last"]).contains("Starting call") {
+        assert!(started.elapsed() < Duration::from_secs(10), "no call came");
+    }
+    // The script became the check by exec, so its process id is the check's.
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    let output = child.wait_with_output().expect("check ends");
+    let seen = Seen::new(&output);
+    assert_eq!(seen.word("reason"), "interrupted", "{}", seen.json);
+    assert_eq!(seen.exit_code, 3);
+    bed.must(&["delay", "0", "0"]);
+    assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+}
+
+fn metric(seen: &Seen, label: &str) -> f64 {
+    let metrics = seen.json["metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = metrics.iter().find(|metric| metric["label"] == label);
+    found.and_then(|metric| metric["value"].as_f64()).unwrap_or(f64::NAN)
+}
