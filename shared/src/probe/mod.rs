@@ -55,9 +55,11 @@ impl Allowance {
     }
 
     /// Wait for GRE in both directions, and for a control echo: two fifths of
-    /// the time.
+    /// the time, and where it allows long enough for pppd to ask a second
+    /// time, which it does after three seconds.
     fn patience(self) -> Duration {
-        self.total() * 2 / 5
+        let second_request = Duration::from_millis(3_500).min(self.total() * 7 / 10);
+        (self.total() * 2 / 5).max(second_request)
     }
 
     /// Wait for one LCP echo: a tenth of the time, at most a second.

@@ -319,15 +319,15 @@ impl Authenticatee {
     /// What is awaited, in an operator's words.
     pub fn stage(&self) -> &'static str {
         match &self.state {
-            State::WaitPapVerdict { .. } => "the gateway's verdict on user name and password",
+            State::WaitPapVerdict { .. } => "waiting for the verdict on user name and password",
             State::WaitChallenge if self.protocol == AuthProtocol::Eap => {
-                "an EAP challenge from the gateway"
+                "waiting for an EAP challenge"
             }
-            State::WaitChallenge => "a challenge from the gateway",
-            State::WaitVerdict(answer) if answer.verified => "EAP success from the gateway",
-            State::WaitVerdict(_) => "the gateway's verdict on our response",
-            State::Accepted => "nothing, authentication succeeded",
-            State::Failed => "nothing, authentication failed",
+            State::WaitChallenge => "waiting for a challenge",
+            State::WaitVerdict(answer) if answer.verified => "waiting for EAP success",
+            State::WaitVerdict(_) => "waiting for the verdict on our response",
+            State::Accepted => "authentication had succeeded",
+            State::Failed => "authentication had failed",
         }
     }
 
@@ -967,7 +967,7 @@ mod tests {
     fn pap_dialogue_of_a_real_gateway() {
         let mut bench = Bench::new(AuthProtocol::Pap, PROBE, &[0; 16]);
         assert_eq!(bench.sent().as_deref(), Some(PAP_REQUEST));
-        assert_eq!(bench.machine.stage(), "the gateway's verdict on user name and password");
+        assert_eq!(bench.machine.stage(), "waiting for the verdict on user name and password");
         assert_eq!(bench.send(PAP_ACK), None);
         assert_eq!(bench.events(), ["responded", "pap keys=false Login ok"]);
         assert_eq!(bench.machine.poll_timeout(), None);
@@ -1027,9 +1027,9 @@ mod tests {
     fn chap_md5_dialogue_of_a_real_gateway() {
         let mut bench = Bench::new(AuthProtocol::ChapMd5, PROBE, &[0; 16]);
         assert_eq!(bench.sent(), None);
-        assert_eq!(bench.machine.stage(), "a challenge from the gateway");
+        assert_eq!(bench.machine.stage(), "waiting for a challenge");
         assert_eq!(bench.send(MD5_CHALLENGE).as_deref(), Some(MD5_RESPONSE));
-        assert_eq!(bench.machine.stage(), "the gateway's verdict on our response");
+        assert_eq!(bench.machine.stage(), "waiting for the verdict on our response");
         bench.send(MD5_SUCCESS);
         assert_eq!(bench.events(), ["challenged", "responded", "chap keys=false Access granted"]);
     }
@@ -1096,7 +1096,7 @@ mod tests {
             bench.events(),
             ["challenged", "responded", "mschapv2 keys=true Access granted"]
         );
-        assert_eq!(bench.machine.stage(), "nothing, authentication succeeded");
+        assert_eq!(bench.machine.stage(), "authentication had succeeded");
     }
 
     #[test]
@@ -1307,12 +1307,12 @@ mod tests {
     #[test]
     fn eap_mschap_v2_dialogue() {
         let mut bench = Bench::eap();
-        assert_eq!(bench.machine.stage(), "an EAP challenge from the gateway");
+        assert_eq!(bench.machine.stage(), "waiting for an EAP challenge");
         assert_eq!(bench.send(&request(7, 1, b"who?")), response(7, 1, b"User"));
         assert_eq!(bench.send(&request(8, 2, b"hello")), response(8, 2, b""));
         assert_eq!(bench.send(&rfc_challenge(9)), rfc_response(9));
         assert_eq!(bench.send(&success_request(10, RFC_PROOF)), response(10, 26, &[3]));
-        assert_eq!(bench.machine.stage(), "EAP success from the gateway");
+        assert_eq!(bench.machine.stage(), "waiting for EAP success");
         bench.send(EAP_SUCCESS);
         assert_eq!(bench.events(), ["challenged", "responded", "eap-mschapv2 keys=true "]);
     }

@@ -23,6 +23,8 @@ use crate::wire::control::{
 
 /// Messages from the gateway beyond which it floods.
 const MAX_MESSAGES: u32 = 2_000;
+/// Messages that make no sense where they come, beyond which it floods too.
+const MAX_IGNORED: u32 = 16;
 /// Packet Recv. Window Size that we offer.
 const RECEIVE_WINDOW: u16 = 64;
 
@@ -297,11 +299,9 @@ impl ControlConnection {
 
     fn handle_message(&mut self, message: Message, now: Instant) {
         self.messages += 1;
-        if self.messages > MAX_MESSAGES {
-            self.fail(
-                Reason::Flooded,
-                format!("gateway sent more than {MAX_MESSAGES} control messages"),
-            );
+        if self.messages > MAX_MESSAGES || self.ignored > MAX_IGNORED {
+            let text = format!("gateway sent {} control messages nobody asked for", self.ignored);
+            self.fail(Reason::Flooded, text);
             return self.abort();
         }
         match (&self.state, message) {

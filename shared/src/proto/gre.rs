@@ -74,8 +74,10 @@ pub struct GreChannel {
     /// Frames that wait for the window.
     queue: VecDeque<Vec<u8>>,
     next_sequence: u32,
-    /// First number that is not acknowledged.
+    /// First number that still fills the window.
     unacknowledged: u32,
+    /// Number behind the last that the peer acknowledged.
+    acknowledged: u32,
     window: u32,
     window_max: u32,
     /// When the oldest unacknowledged packet stops counting.
@@ -105,6 +107,7 @@ impl GreChannel {
             queue: VecDeque::new(),
             next_sequence: 0,
             unacknowledged: 0,
+            acknowledged: 0,
             window: window_max.div_ceil(2),
             window_max,
             ack_timeout_at: None,
@@ -131,11 +134,7 @@ impl GreChannel {
 
     /// True when the peer has acknowledged every packet sent, at least one.
     pub fn all_acknowledged(&self) -> bool {
-        self.next_sequence != 0
-            && self.queue.is_empty()
-            && self.counters.acks_received > 0
-            && self.unacknowledged == self.next_sequence
-            && self.ack_timeout_at.is_none()
+        self.next_sequence != 0 && self.queue.is_empty() && self.acknowledged == self.next_sequence
     }
 
     /// Queues a PPP frame.
@@ -224,6 +223,9 @@ impl GreChannel {
             return;
         }
         self.counters.acks_received += 1;
+        if before(self.acknowledged, next) {
+            self.acknowledged = next;
+        }
         if !before(self.unacknowledged, next) {
             return;
         }
@@ -387,6 +389,7 @@ mod tests {
         assert!(!c.all_acknowledged());
         let later = now + ACK_TIMEOUT;
         c.handle_timeout(later);
+        assert!(!c.all_acknowledged());
         assert!(c.poll_transmit(later).is_some());
         c.handle_input(&ack(5), later);
         assert!(c.all_acknowledged());

@@ -148,7 +148,8 @@ pub struct Link {
     ipcp: Automaton<IpcpNegotiator>,
     encryptor: Option<Encryptor>,
     decryptor: Option<Decryptor>,
-    echo: Option<(u8, Instant)>,
+    /// Echo-Requests that wait for their reply; few.
+    echoes: Vec<(u8, Instant)>,
     echo_identifier: u8,
     protocol_rejects: u32,
     identifier: u8,
@@ -192,7 +193,7 @@ impl Link {
             ),
             encryptor: None,
             decryptor: None,
-            echo: None,
+            echoes: Vec::new(),
             echo_identifier: 0,
             protocol_rejects: 0,
             identifier: 0,
@@ -266,10 +267,15 @@ impl Link {
         }
     }
 
-    /// Sends an LCP Echo-Request; the one before is given up.
+    /// Forgets the Echo-Requests that were not answered.
+    pub fn give_up_echoes(&mut self) {
+        self.echoes.clear();
+    }
+
+    /// Sends an LCP Echo-Request; several may be outstanding.
     pub fn echo(&mut self, now: Instant) {
         self.echo_identifier = self.echo_identifier.wrapping_add(1);
-        self.echo = Some((self.echo_identifier, now));
+        self.echoes.push((self.echo_identifier, now));
         let data = self.lcp().magic().to_be_bytes().to_vec();
         self.send_lcp(Code::EchoRequest, self.echo_identifier, data);
     }
@@ -491,13 +497,13 @@ impl Link {
                 data[..4].copy_from_slice(&own);
                 self.send_lcp(Code::EchoReply, packet.identifier, data);
             }
-            Code::EchoReply => match self.echo {
-                Some((identifier, sent_at)) if identifier == packet.identifier => {
-                    self.echo = None;
+            Code::EchoReply => {
+                let waiting = self.echoes.iter().position(|echo| echo.0 == packet.identifier);
+                if let Some(place) = waiting {
+                    let (_, sent_at) = self.echoes.remove(place);
                     self.events.push_back(Event::EchoReplied(now.duration_since(sent_at)));
                 }
-                _ => {}
-            },
+            }
             Code::ProtocolReject => self.protocol_rejected(&packet, now),
             Code::Identification => {
                 let text = packet.data.get(4..).unwrap_or_default();

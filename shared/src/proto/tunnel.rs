@@ -30,6 +30,13 @@ const ICMP_GRACE: Duration = Duration::from_millis(1_500);
 /// Wait before the second encrypted echo; doubles with each. pppd lets data
 /// pass a moment after it sent the last IPCP packet, so the first is often lost.
 const PROOF_RETRY: Duration = Duration::from_millis(10);
+/// LCP echoes sent at once: a pair shows whether the path keeps the order.
+const ECHO_BURST: u32 = 2;
+/// The gateway floods when more than this many packets came, and more than
+/// [`FLOOD_RATIO`] for each of ours.
+const FLOOD_BASE: u64 = 500;
+/// See [`FLOOD_BASE`].
+const FLOOD_RATIO: u64 = 20;
 /// Call ids of foreign GRE that are remembered.
 const MAX_STRAYS: usize = 16;
 
@@ -185,7 +192,7 @@ enum Stage {
     ControlEcho { left: u32, until: Instant },
     Call,
     Link,
-    LinkEcho { left: u32, until: Instant },
+    LinkEcho { left: u32, waiting: u32, until: Instant },
     Proof { next_at: Instant, until: Instant },
     CloseLink { until: Instant },
     CloseControl,
@@ -283,11 +290,11 @@ impl Tunnel {
     }
 
     /// True while GRE under foreign call ids would explain the silence: the
-    /// call is up for half the patience and nothing came.
+    /// call is up for a quarter of the patience and nothing came.
     pub fn wants_strays(&self, now: Instant) -> bool {
         self.stage == Stage::Link
             && self.gre_last_input.is_none()
-            && now >= self.gre_since + self.patience / 2
+            && now >= self.gre_since + self.patience / 4
     }
 
     /// The gateway's Call ID, once there is a call.
@@ -311,7 +318,8 @@ impl Tunnel {
     pub fn handle_gre_input(&mut self, octets: &[u8], now: Instant) {
         let Some(gre) = &mut self.gre else { return };
         gre.handle_input(octets, now);
-        let valid = gre.counters().received + gre.counters().acks_received > 0;
+        let counters = *gre.counters();
+        let valid = counters.received + counters.acks_received > 0;
         if let (true, Some(link)) = (gre.all_acknowledged(), &mut self.link) {
             link.delivered();
         }
@@ -322,6 +330,13 @@ impl Tunnel {
             self.gre_last_input = Some(now);
         }
         self.drain(now);
+        let arrived = counters.received + counters.acks_received + counters.malformed;
+        if arrived > FLOOD_BASE && arrived > FLOOD_RATIO * (counters.sent + counters.acks_sent) {
+            let detail =
+                format!("gateway sent {arrived} GRE packets for {} of ours", counters.sent);
+            self.fail(Failure::new(Phase::Gre, Reason::Flooded, detail), now);
+            self.drain(now);
+        }
     }
 
     /// A PPP session seems to arrive from the gateway under this Call ID,
@@ -367,7 +382,12 @@ impl Tunnel {
                 );
                 self.fail(failure, now);
             }
-            Stage::LinkEcho { left, until } if until <= now => self.next_link_echo(left, now),
+            Stage::LinkEcho { left, until, .. } if until <= now => {
+                if let Some(link) = &mut self.link {
+                    link.give_up_echoes();
+                }
+                self.next_link_echoes(left, now);
+            }
             Stage::Proof { until, .. } if until <= now => {
                 self.seen.proof = Proof::Silent;
                 self.succeed(now);
@@ -428,9 +448,9 @@ impl Tunnel {
             Stage::Proof { next_at, until } => Some(next_at.min(until)),
             _ => None,
         };
-        // Half-way through the patience the driver widens its filter.
+        // Some way through the patience the driver widens its filter.
         let widen = (self.stage == Stage::Link && self.gre_last_input.is_none())
-            .then(|| self.gre_since + self.patience / 2);
+            .then(|| self.gre_since + self.patience / 4);
         [
             own,
             self.gre_until,
@@ -579,6 +599,10 @@ impl Tunnel {
                     (_, Some(link)) => link.phase(),
                 };
                 self.fail(Failure::new(phase, failure.reason, failure.detail), now);
+                // Without a call there is no link that could be closed.
+                if matches!(self.stage, Stage::CloseLink { .. }) {
+                    self.close_control(now);
+                }
             }
             control::Event::Finished => self.stage = Stage::Finished,
         }
@@ -603,15 +627,17 @@ impl Tunnel {
         self.control.echo(now);
     }
 
-    fn next_link_echo(&mut self, left: u32, now: Instant) {
-        if left == 0 {
+    fn next_link_echoes(&mut self, left: u32, now: Instant) {
+        let (waiting, Some(link)) = (left.min(ECHO_BURST), &mut self.link) else { return };
+        if waiting == 0 {
             return self.link_echoes_done(now);
         }
-        self.stage = Stage::LinkEcho { left: left - 1, until: now + self.echo_timeout };
-        self.seen.link_echoes_sent += 1;
-        if let Some(link) = &mut self.link {
+        for _ in 0..waiting {
             link.echo(now);
         }
+        self.seen.link_echoes_sent += waiting;
+        let until = now + self.echo_timeout;
+        self.stage = Stage::LinkEcho { left: left - waiting, waiting, until };
     }
 
     fn link_echoes_done(&mut self, now: Instant) {
@@ -630,7 +656,7 @@ impl Tunnel {
             link::Event::LcpUp => {
                 self.mark(Phase::Lcp, now);
                 if let (Goal::Link { echoes }, Stage::Link) = (self.goal, self.stage) {
-                    self.next_link_echo(echoes, now);
+                    self.next_link_echoes(echoes, now);
                 }
             }
             link::Event::CandidateDecided(accepted) => {
@@ -651,9 +677,11 @@ impl Tunnel {
                 self.session_up(now);
             }
             link::Event::EchoReplied(time) => {
-                if let Stage::LinkEcho { left, .. } = self.stage {
-                    self.seen.link_echoes.push(time);
-                    self.next_link_echo(left, now);
+                let Stage::LinkEcho { left, waiting, until } = self.stage else { return };
+                self.seen.link_echoes.push(time);
+                match waiting.saturating_sub(1) {
+                    0 => self.next_link_echoes(left, now),
+                    waiting => self.stage = Stage::LinkEcho { left, waiting, until },
                 }
             }
             link::Event::Failed(failure) => self.fail(failure, now),
@@ -795,7 +823,7 @@ impl Tunnel {
             Stage::LinkEcho { .. } => (Phase::Gre, Reason::GreLossy),
             _ => (Phase::Data, Reason::Silent),
         };
-        Failure::new(phase, reason, format!("no end after {waited} of {stage}"))
+        Failure::new(phase, reason, format!("still {stage} after {waited}"))
     }
 }
 
