@@ -3,4 +3,5 @@
 pub mod check_pptp_auth;
 pub mod check_pptp_control;
 pub mod check_pptp_gre;
+pub mod lab;
 mod session;

@@ -1,0 +1,31 @@
+//! A PPTP gateway in one process, with faults that can be switched on: for
+//! trying the checks, for training, for rehearsing alerts.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`faults`] | what can go wrong, by name |
+//! | [`config`] | users, methods, encryption, addresses: flags or TOML |
+//! | [`negotiate`] | the gateway's side of LCP, CCP and IPCP |
+//! | [`authenticator`] | the side that asks for proof: PAP, CHAP, EAP |
+//! | [`link`] | PPP of one call |
+//! | [`session`] | one caller: control connection, call, GRE, faults |
+//! | [`command`] | what can be said to a lab that runs |
+//! | [`namespace`] | a network of its own |
+//! | [`server`] | sockets and clock |
+//!
+//! Everything up to [`session`] owns no socket and no clock. With the client
+//! side of this suite the lab shares the codecs, the arithmetic of MS-CHAP and
+//! MPPE, the negotiation automaton and the GRE channel, and nothing above
+//! them. It behaves as pptpd with pppd does where a caller can see it.
+//!
+//! Not for production: anybody may read its passwords, and nothing is routed.
+
+pub mod authenticator;
+pub mod command;
+pub mod config;
+pub mod faults;
+pub mod link;
+pub mod namespace;
+pub mod negotiate;
+pub mod server;
+pub mod session;

@@ -1,0 +1,534 @@
+//! Sockets and clock of the lab: accepts callers, carries octets between their
+//! sessions and the network, and obeys commands. One thread, one task for each
+//! caller.
+//!
+//! GRE comes in on one raw socket and is told apart by the caller's address
+//! and the Call ID. On loopback what is sent comes back as well: such packets
+//! are known by a TTL that nobody else uses.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pptp_probe::net::entropy;
+use pptp_probe::wire::gre;
+use pptp_probe::wire::ip::Datagram;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::spawn_local;
+
+use super::command::{Command, MAX_LINE};
+use super::config::Config;
+use super::faults::{Fault, SharedFaults};
+use super::session::{Lease, Session, Transmit};
+
+/// Callers at one time; a further one is reset.
+const MAX_SESSIONS: usize = 1000;
+/// GRE packets that wait for one session; what comes then is lost.
+const GRE_QUEUE: usize = 256;
+/// Packets read from the GRE socket before others have a turn.
+const BATCH: usize = 64;
+/// TTL of what is sent, to know it again on loopback.
+const OWN_TTL: u8 = 61;
+/// How long a caller may take to close after we did.
+const LINGER: Duration = Duration::from_secs(3);
+/// How long sessions may take to say good-bye when the lab ends.
+const GOOD_BYE: Duration = Duration::from_secs(2);
+/// How often a slow caller is looked at again.
+const SLOW: Duration = Duration::from_millis(10);
+/// How long a line on the control socket is waited for.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The sockets that need a right to be opened.
+pub struct RawSockets {
+    gre: Socket,
+    icmp: Socket,
+}
+
+impl RawSockets {
+    /// Opens them for the address to listen on.
+    ///
+    /// # Errors
+    /// One line with the mend where the right is missing.
+    pub fn open(listen: Ipv4Addr) -> Result<Self, String> {
+        let open = |protocol: i32| -> io::Result<Socket> {
+            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(protocol)))?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&SocketAddrV4::new(listen, 0).into())?;
+            Ok(socket)
+        };
+        let opened = || -> io::Result<Self> {
+            let sockets = Self { gre: open(gre::IP_PROTOCOL.into())?, icmp: open(1)? };
+            sockets.gre.set_ttl_v4(OWN_TTL.into())?;
+            Ok(sockets)
+        };
+        opened().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "GRE needs a raw socket: add --namespace, or run with sudo".to_string()
+            }
+            _ => format!("no raw socket on {listen}: {error}"),
+        })
+    }
+}
+
+/// A lab that is ready to run. Lives within a tokio runtime with a `LocalSet`.
+#[derive(Clone)]
+pub struct Lab(Rc<Hub>);
+
+struct Hub {
+    config: Rc<Config>,
+    faults: SharedFaults,
+    address: Cell<SocketAddrV4>,
+    gre: UdpSocket,
+    icmp: UdpSocket,
+    log: bool,
+    started: Instant,
+    /// Counts changes of the faults.
+    changes: watch::Sender<u64>,
+    quit: Notify,
+    ending: Cell<bool>,
+    callers: RefCell<BTreeMap<u64, Caller>>,
+    next_caller: Cell<u64>,
+    next_call_id: Cell<u16>,
+    /// By the caller's address and our Call ID.
+    routes: RefCell<HashMap<(Ipv4Addr, u16), Datagrams>>,
+}
+
+/// Where GRE for one session goes.
+type Datagrams = mpsc::Sender<Vec<u8>>;
+
+struct Caller {
+    peer: SocketAddrV4,
+    since: Instant,
+    lease: Lease,
+    words: String,
+}
+
+impl Lab {
+    /// Binds the TCP port.
+    ///
+    /// # Errors
+    /// One line that says what cannot be had.
+    pub fn new(
+        config: Config,
+        faults: SharedFaults,
+        sockets: RawSockets,
+        log: bool,
+    ) -> Result<(Self, TcpListener), String> {
+        let carry = |socket: Socket| UdpSocket::from_std(OwnedFd::from(socket).into());
+        let wanted = SocketAddrV4::new(config.listen, config.port);
+        let (listener, address) = listen(wanted)
+            .and_then(|listener| {
+                let address = listener.local_addr()?;
+                Ok((listener, address))
+            })
+            .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
+        let port = address.port();
+        let started = Instant::now();
+        let sockets = carry(sockets.gre).and_then(|gre| Ok((gre, carry(sockets.icmp)?)));
+        let (gre, icmp) = sockets.map_err(|error| format!("the event loop: {error}"))?;
+        let hub = Hub {
+            address: Cell::new(SocketAddrV4::new(config.listen, port)),
+            config: Rc::new(config),
+            faults,
+            gre,
+            icmp,
+            log,
+            started,
+            changes: watch::Sender::new(0),
+            quit: Notify::new(),
+            ending: Cell::new(false),
+            callers: RefCell::new(BTreeMap::new()),
+            next_caller: Cell::new(1),
+            next_call_id: Cell::new(0),
+            routes: RefCell::new(HashMap::new()),
+        };
+        Ok((Self(Rc::new(hub)), listener))
+    }
+
+    /// Where it listens; the port is the real one.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.0.address.get()
+    }
+
+    /// Serves until told to quit or until `end` is ready, then says good-bye
+    /// to every caller.
+    ///
+    /// # Errors
+    /// One line when the port cannot be had again after `tcp-refused`, or the
+    /// network is gone.
+    pub async fn run(&self, listener: TcpListener, end: impl Future) -> Result<(), String> {
+        let hub = &self.0;
+        let result = tokio::select! {
+            result = hub.accept(listener) => result,
+            result = hub.carry_gre() => result,
+            () = hub.discard_icmp() => Ok(()),
+            () = hub.quit.notified() => Ok(()),
+            _ = end => Ok(()),
+        };
+        hub.ending.set(true);
+        hub.changed();
+        let _ = tokio::time::timeout(GOOD_BYE, async {
+            while !hub.callers.borrow().is_empty() {
+                tokio::select! {
+                    _ = hub.carry_gre() => {}
+                    () = tokio::time::sleep(SLOW) => {}
+                }
+            }
+        })
+        .await;
+        result
+    }
+
+    /// Obeys one line; the answer has no line break at its end.
+    ///
+    /// # Errors
+    /// A sentence that says what was not understood.
+    pub fn obey(&self, line: &str) -> Result<String, String> {
+        let hub = &self.0;
+        match line.parse()? {
+            Command::Fault(fault) => {
+                hub.faults.borrow_mut().set(fault);
+                hub.changed();
+                hub.log(&format!("fault {fault}"));
+                Ok(hub.list_faults())
+            }
+            Command::Clear(None) => {
+                hub.faults.borrow_mut().clear_all();
+                hub.changed();
+                hub.log("all faults cleared");
+                Ok(hub.list_faults())
+            }
+            Command::Clear(Some(name)) => {
+                if !hub.faults.borrow_mut().clear(&name) {
+                    return Err(format!("the fault '{}' is not in force", name.escape_debug()));
+                }
+                hub.changed();
+                hub.log(&format!("fault {name} cleared"));
+                Ok(hub.list_faults())
+            }
+            Command::Faults => Ok(hub.list_faults()),
+            Command::Sessions => Ok(hub.list_callers()),
+            Command::Quit => {
+                hub.quit.notify_one();
+                Ok("good-bye".into())
+            }
+        }
+    }
+
+    /// Obeys lines from a channel for ever.
+    pub async fn obey_lines(&self, mut lines: mpsc::Receiver<String>) {
+        while let Some(line) = lines.recv().await {
+            let answer = self.obey(&line).unwrap_or_else(|error| error);
+            let _ = writeln!(io::stdout(), "{answer}");
+        }
+        std::future::pending().await
+    }
+
+    /// Obeys lines from a Unix socket for ever: a connection, a line, an
+    /// answer whose first line is `ok` or `error`.
+    pub async fn obey_socket(&self, listener: UnixListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(SLOW).await;
+                continue;
+            };
+            // One at a time; who dawdles is dropped.
+            let _ = tokio::time::timeout(COMMAND_TIMEOUT, self.obey_connection(stream)).await;
+        }
+    }
+
+    async fn obey_connection(&self, mut stream: UnixStream) -> io::Result<()> {
+        let (reader, mut writer) = stream.split();
+        let mut line = String::new();
+        BufReader::new(reader.take(MAX_LINE as u64)).read_line(&mut line).await?;
+        let answer = match self.obey(&line) {
+            Ok(answer) => format!("ok\n{answer}\n"),
+            Err(error) => format!("error\n{error}\n"),
+        };
+        writer.write_all(answer.as_bytes()).await
+    }
+}
+
+/// Binds a control socket; one that a lab left behind is replaced.
+///
+/// # Errors
+/// One line that names the path.
+pub fn bind_control(path: &Path) -> Result<UnixListener, String> {
+    let wrong = |error: io::Error| format!("control socket {}: {error}", path.display());
+    if std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        std::fs::remove_file(path).map_err(wrong)?;
+    }
+    UnixListener::bind(path).map_err(wrong)
+}
+
+fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address.into())?;
+    socket.listen(1024)
+}
+
+impl Hub {
+    fn log(&self, line: &str) {
+        if self.log {
+            let seconds = self.started.elapsed().as_secs_f64();
+            let _ = writeln!(io::stderr(), "{seconds:10.6} {line}");
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn list_faults(&self) -> String {
+        let faults = self.faults.borrow();
+        let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        if list.is_empty() { "no fault is in force".into() } else { list.join("\n") }
+    }
+
+    fn list_callers(&self) -> String {
+        let callers = self.callers.borrow();
+        let list: Vec<String> = callers
+            .iter()
+            .map(|(id, caller)| {
+                let seconds = caller.since.elapsed().as_secs();
+                format!("{id} {} {seconds}s {}", caller.peer, caller.words)
+            })
+            .collect();
+        if list.is_empty() { "no caller".into() } else { list.join("\n") }
+    }
+
+    async fn accept(self: &Rc<Self>, listener: TcpListener) -> Result<(), String> {
+        let mut listener = Some(listener);
+        let mut changes = self.changes.subscribe();
+        loop {
+            if self.faults.borrow().has(Fault::TcpRefused) {
+                listener = None;
+            } else if listener.is_none() {
+                let address = self.address.get();
+                let again = listen(address).map_err(|e| format!("cannot listen on {address}: {e}"));
+                listener = Some(again?);
+            }
+            let Some(open) = &listener else {
+                let _ = changes.changed().await;
+                continue;
+            };
+            tokio::select! {
+                accepted = open.accept() => match accepted {
+                    Ok((stream, SocketAddr::V4(peer))) => self.attend(stream, peer),
+                    Ok(_) => {}
+                    // Out of descriptors, or the caller is gone already.
+                    Err(_) => tokio::time::sleep(SLOW).await,
+                },
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    fn attend(self: &Rc<Self>, stream: TcpStream, peer: SocketAddrV4) {
+        if self.callers.borrow().len() >= MAX_SESSIONS {
+            self.log(&format!("{peer} too many callers"));
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            return;
+        }
+        let _ = stream.set_nodelay(true);
+        let id = self.next_caller.get();
+        self.next_caller.set(id.wrapping_add(1));
+        let lease = self.lease();
+        let (sender, datagrams) = mpsc::channel(GRE_QUEUE);
+        for call_id in lease.call_ids {
+            self.routes.borrow_mut().insert((*peer.ip(), call_id), sender.clone());
+        }
+        let caller = Caller { peer, since: Instant::now(), lease, words: "connect".into() };
+        self.callers.borrow_mut().insert(id, caller);
+        self.log(&format!("{peer} connected"));
+        let hub = self.clone();
+        spawn_local(async move {
+            hub.converse(id, stream, peer, lease, datagrams).await;
+            for call_id in lease.call_ids {
+                hub.routes.borrow_mut().remove(&(*peer.ip(), call_id));
+            }
+            hub.callers.borrow_mut().remove(&id);
+            hub.log(&format!("{peer} gone"));
+        });
+    }
+
+    /// Call IDs and an address that nobody has. pptpd begins with Call ID 0
+    /// too; it is valid.
+    fn lease(&self) -> Lease {
+        let callers = self.callers.borrow();
+        let taken: HashSet<u16> = callers.values().map(|caller| caller.lease.call_ids[0]).collect();
+        let addresses: HashSet<Ipv4Addr> =
+            callers.values().filter_map(|caller| caller.lease.address).collect();
+        let mut call_id = self.next_call_id.get();
+        while taken.contains(&call_id) {
+            call_id = call_id.wrapping_add(2);
+        }
+        self.next_call_id.set(call_id.wrapping_add(2));
+        let free =
+            |address: &Ipv4Addr| *address != self.config.inner && !addresses.contains(address);
+        let address = self.config.pool.addresses().find(free);
+        Lease { call_ids: [call_id, call_id + 1], address }
+    }
+
+    async fn converse(
+        &self,
+        id: u64,
+        stream: TcpStream,
+        peer: SocketAddrV4,
+        lease: Lease,
+        mut datagrams: mpsc::Receiver<Vec<u8>>,
+    ) {
+        let entropy = Box::new(|| entropy::random::<16>().unwrap_or([0x5A; 16]));
+        let (config, faults) = (self.config.clone(), self.faults.clone());
+        let mut session = Session::new(config, faults, lease, entropy, Instant::now());
+        let mut changes = self.changes.subscribe();
+        let mut unsent: Vec<u8> = Vec::new();
+        let mut input = [0; 4096];
+        let mut told_to_end = false;
+        loop {
+            if self.ending.get() && !told_to_end {
+                told_to_end = true;
+                session.shut_down(Instant::now());
+            }
+            while unsent.is_empty() {
+                let Some(transmit) = session.poll_transmit(Instant::now()) else {
+                    break;
+                };
+                match transmit {
+                    Transmit::Control(octets) => {
+                        let sent = stream.try_write(&octets).unwrap_or(0);
+                        unsent = octets[sent..].to_vec();
+                    }
+                    Transmit::Gre(packet) => self.send(&self.gre, &packet, *peer.ip()),
+                    Transmit::Icmp(message) => self.send(&self.icmp, &message, *peer.ip()),
+                    Transmit::CloseControl => {
+                        self.tell(id, peer, &mut session);
+                        return linger(stream).await;
+                    }
+                    Transmit::ResetControl => {
+                        self.tell(id, peer, &mut session);
+                        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                        return;
+                    }
+                }
+            }
+            self.tell(id, peer, &mut session);
+            let now = Instant::now();
+            let mut timeout = session.poll_timeout();
+            if !unsent.is_empty() {
+                timeout = timeout.map(|at| at.max(now + SLOW));
+            }
+            let timer = async {
+                match timeout {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = stream.readable() => match stream.try_read(&mut input) {
+                    Ok(0) => {
+                        unsent.clear();
+                        session.handle_control_closed(Instant::now());
+                    }
+                    Ok(length) => session.handle_control_input(&input[..length], Instant::now()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => {
+                        unsent.clear();
+                        session.handle_control_closed(Instant::now());
+                    }
+                },
+                _ = stream.writable(), if !unsent.is_empty() => match stream.try_write(&unsent) {
+                    Ok(sent) => drop(unsent.drain(..sent)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => {
+                        unsent.clear();
+                        session.handle_control_closed(Instant::now());
+                    }
+                },
+                Some(datagram) = datagrams.recv() => {
+                    session.handle_gre_input(&datagram, Instant::now());
+                }
+                () = timer => session.handle_timeout(Instant::now()),
+                _ = changes.changed() => session.handle_timeout(Instant::now()),
+            }
+        }
+    }
+
+    /// Log lines and the words for the list of callers.
+    fn tell(&self, id: u64, peer: SocketAddrV4, session: &mut Session) {
+        while let Some(line) = session.poll_log() {
+            self.log(&format!("{peer} {line}"));
+        }
+        if let Some(caller) = self.callers.borrow_mut().get_mut(&id) {
+            caller.words = session.describe();
+        }
+    }
+
+    /// A packet that the kernel does not take is lost, as on a full line.
+    fn send(&self, socket: &UdpSocket, octets: &[u8], to: Ipv4Addr) {
+        let _ = socket.try_send_to(octets, SocketAddrV4::new(to, 0).into());
+    }
+
+    async fn carry_gre(&self) -> Result<(), String> {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            for _ in 0..BATCH {
+                match self.gre.recv(&mut buffer).await {
+                    Ok(length) => self.route(&buffer[..length]),
+                    // What ICMP says about a packet sent earlier is the caller's affair.
+                    Err(error) if error.kind() != io::ErrorKind::NetworkDown => {}
+                    Err(error) => return Err(format!("the network is gone: {error}")),
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn route(&self, datagram: &[u8]) {
+        let Ok(ip) = Datagram::parse(datagram) else {
+            return;
+        };
+        if ip.source == ip.destination && datagram[8] == OWN_TTL {
+            return;
+        }
+        let Some(call_id) = ip.payload.get(6..8) else {
+            return;
+        };
+        let key = (ip.source, u16::from_be_bytes([call_id[0], call_id[1]]));
+        if let Some(caller) = self.routes.borrow().get(&key) {
+            let _ = caller.try_send(datagram.to_vec());
+        }
+    }
+
+    /// The ICMP socket is for sending; what comes in must not pile up in it.
+    async fn discard_icmp(&self) {
+        let mut buffer = [0; 1];
+        loop {
+            if self.icmp.recv(&mut buffer).await.is_err() {
+                tokio::time::sleep(SLOW).await;
+            }
+        }
+    }
+}
+
+/// Sends FIN and waits for the caller's, without listening.
+async fn linger(mut stream: TcpStream) {
+    let _ = tokio::time::timeout(LINGER, async {
+        if stream.shutdown().await.is_ok() {
+            let mut rest = [0; 4096];
+            while stream.read(&mut rest).await.is_ok_and(|length| length > 0) {}
+        }
+    })
+    .await;
+}
