@@ -61,7 +61,7 @@ faults! {
     WrongMagic = "wrong-magic", "", Some(Phase::Control), "the first reply has a wrong magic cookie";
     WrongVersion = "wrong-version", "", Some(Phase::Control), "the first reply says protocol version 2.0";
     SccrpResult(u8, u8) = "sccrp-result", "R[:E]", Some(Phase::Control), "Start-Control-Connection-Reply with this result and error code";
-    SccrpFlood = "sccrp-flood", "", Some(Phase::Control), "valid replies without end";
+    SccrpFlood = "sccrp-flood", "", Some(Phase::Control), "the first reply again and again, and no other";
     NoEchoReply = "no-echo-reply", "", Some(Phase::Control), "control Echo-Requests are not answered";
     EchoWrongId = "echo-wrong-id", "", Some(Phase::Control), "control Echo-Replies carry another identifier";
     OcrpResult(u8, u8, u16) = "ocrp-result", "R[:E[:C]]", Some(Phase::Call), "Outgoing-Call-Reply with this result, error and cause code";

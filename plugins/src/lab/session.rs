@@ -53,9 +53,9 @@ const CONTROL_QUEUE: usize = 4096;
 const GRE_QUEUE: usize = 1024;
 /// One period of a flood, and what it sends then.
 const FLOOD_PERIOD: Duration = Duration::from_millis(1);
-const FLOOD_BURST: usize = 16;
+const FLOOD_BURST: usize = 64;
 /// Of two packets to swap, the first waits so long for the second.
-const SWAP_TIME: Duration = Duration::from_millis(100);
+const SWAP_TIME: Duration = Duration::from_millis(50);
 /// Lines of log that nobody fetched; the oldest go first.
 const LOG_LINES: usize = 256;
 
@@ -413,6 +413,8 @@ impl Session {
                 let reply = self.start_reply(StartResult::ChannelExists, GeneralError::None);
                 self.send(&reply, Phase::Control, now);
             }
+            // Busy with its one message.
+            (State::Established { .. }, _) if self.has(Fault::SccrpFlood) => {}
             (State::Established { .. }, Message::StopRequest { .. }) => {
                 self.end_call();
                 let (result, error) = (SimpleResult::Ok, GeneralError::None);
@@ -553,6 +555,7 @@ impl Session {
             path: Path::default(),
             speaks_at: self.control.last,
             packets: 0,
+            flood_sequence: 0,
         });
         if self.has(Fault::DisconnectAt(Phase::Call)) {
             self.disconnect(DisconnectResult::AdminShutdown, now);
@@ -681,6 +684,9 @@ impl Session {
         let (twice, swapped) = (self.has(Fault::GreDuplicated), self.has(Fault::GreReordered));
         let at = now + self.faults.borrow().delay(Phase::Gre);
         if let Some(call) = &mut self.call {
+            // Not the first: some peers take the number they see first for the
+            // beginning and would drop what comes before it.
+            let swapped = swapped && call.channel.counters().sent > 1;
             if twice {
                 call.path.push(packet.clone(), at);
             }
@@ -705,6 +711,7 @@ struct Call {
     speaks_at: Instant,
     /// GRE packets, both ways.
     packets: u32,
+    flood_sequence: u32,
 }
 
 impl Call {
@@ -716,18 +723,16 @@ impl Call {
             .min()
     }
 
-    /// Well-formed LCP Discard-Requests under numbers of their own.
+    /// LCP Discard-Requests under numbers of their own, without regard to the
+    /// window.
     fn flood(&mut self, now: Instant) {
         let packet = Packet { code: Code::DiscardRequest, identifier: 0, data: vec![0; 4] };
         let frame = Frame { protocol: ppp::LCP, information: &packet.emit() }.emit();
-        for _ in 0..FLOOD_BURST {
-            if self.path.queue.len() >= 4 * FLOOD_BURST {
-                return;
-            }
-            self.path.flood_sequence = self.path.flood_sequence.wrapping_add(1);
+        while self.path.queue.len() < FLOOD_BURST {
+            self.flood_sequence = self.flood_sequence.wrapping_add(1);
             let packet = gre::Packet {
                 call_id: self.peer_call_id,
-                sequence: Some(self.path.flood_sequence),
+                sequence: Some(self.flood_sequence),
                 acknowledgment: None,
                 payload: &frame,
             };
@@ -742,7 +747,6 @@ struct Path {
     queue: VecDeque<(Instant, Vec<u8>)>,
     /// The first of a pair that is to be swapped, and until when it waits.
     held: Option<(Instant, Vec<u8>)>,
-    flood_sequence: u32,
 }
 
 impl Path {
