@@ -154,7 +154,7 @@ fn each_method_with_each_encryption() {
         bed.must(&["reconfigure", "--auth", daemon_auth, "--mppe", daemon_mppe]);
         let wish = match mppe.split_once(' ') {
             Some((_, rest)) if rest.ends_with("stateful") => "--mppe 128,stateful",
-            Some((bits, _)) if bits == "40" => "--mppe 40,stateless",
+            Some(("40", _)) => "--mppe 40,stateless",
             Some(_) => "--mppe 128,stateless",
             None => "--mppe any",
         };
