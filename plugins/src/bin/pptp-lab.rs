@@ -16,6 +16,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use pptp_plugins::lab::command::MAX_LINE;
 use pptp_plugins::lab::config::{Config, Settings};
+use pptp_plugins::lab::demo;
 use pptp_plugins::lab::faults::{self, Faults};
 use pptp_plugins::lab::namespace;
 use pptp_plugins::lab::server::{Lab, RawSockets, bind_control};
@@ -61,6 +62,15 @@ enum Action {
     Ctl(Ctl),
     /// List every fault with its phase and what happens
     Faults,
+    /// Show every check on a healthy lab and with five faults
+    Demo(Demo),
+}
+
+#[derive(Args)]
+struct Demo {
+    /// The lab runs already and its control socket is $LAB_CONTROL
+    #[arg(long, hide = true)]
+    inside: bool,
 }
 
 #[derive(Args)]
@@ -107,6 +117,15 @@ struct Ctl {
 }
 
 fn main() -> ExitCode {
+    // Under a check's name this is that check: the demonstration needs no other
+    // binary than this one.
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    match argv.first().and_then(|name| demo::check_name(name)) {
+        Some("check_pptp_control") => pptp_plugins::check_pptp_control::main(argv),
+        Some("check_pptp_gre") => pptp_plugins::check_pptp_gre::main(argv),
+        Some("check_pptp_auth") => pptp_plugins::check_pptp_auth::main(argv),
+        _ => {}
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -115,6 +134,7 @@ fn main() -> ExitCode {
         Action::Serve(args) => serve(args),
         Action::Run(args) => run(args),
         Action::Ctl(args) => ctl(args),
+        Action::Demo(args) => demonstrate(&args),
         Action::Faults => print(faults::table()).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
@@ -138,7 +158,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     });
     let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let line = match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "say serve, run, ctl or faults",
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "say demo, serve, run, ctl or faults"
+        }
         _ => &line,
     };
     let _ = writeln!(io::stderr(), "pptp-lab: {line} (see --help)");
@@ -295,6 +317,17 @@ fn run(args: Run) -> Result<ExitCode, String> {
     let code =
         status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(FAILURE.into());
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(FAILURE)))
+}
+
+/// The demonstration is the command of a lab that runs around it.
+fn demonstrate(args: &Demo) -> Result<ExitCode, String> {
+    if args.inside {
+        let path = std::env::var_os("LAB_CONTROL").ok_or("--inside is for 'pptp-lab run'")?;
+        return demo::play(Path::new(&path)).map(|()| ExitCode::SUCCESS);
+    }
+    let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
+    let command = vec![program.into_os_string(), "demo".into(), "--inside".into()];
+    run(Run { settings: Settings::default(), config: None, log: false, command })
 }
 
 fn wait_for(mut child: Child, sender: &mpsc::Sender<ExitStatus>) {

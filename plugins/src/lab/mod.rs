@@ -23,6 +23,7 @@
 pub mod authenticator;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod faults;
 pub mod link;
 pub mod namespace;

@@ -18,7 +18,6 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::wire::control::PORT;
 use crate::wire::gre::{IP_PROTOCOL, Packet};
 use crate::wire::ip::Datagram;
 use crate::wire::ppp::{Frame, LCP};
@@ -64,24 +63,26 @@ pub enum Input {
 pub struct GreSocket {
     socket: UdpSocket,
     gateway: Ipv4Addr,
+    port: u16,
     call_id: u16,
     wide: bool,
     buffer: Box<[u8]>,
 }
 
 impl GreSocket {
-    /// Binds the socket to a gateway; [`GreSocket::begin`] opens it for a
-    /// call. Needs a runtime.
+    /// Binds the socket to a gateway, whose control connections are on `port`;
+    /// [`GreSocket::begin`] opens it for a call. Needs a runtime.
     ///
     /// # Errors
     /// The system's.
-    pub fn new(raw: RawGre, gateway: Ipv4Addr) -> io::Result<Self> {
+    pub fn new(raw: RawGre, gateway: SocketAddrV4) -> io::Result<Self> {
+        let (gateway, port) = (*gateway.ip(), gateway.port());
         raw.0.connect(&SocketAddr::V4(SocketAddrV4::new(gateway, 0)).into())?;
         // To the runtime a connected raw socket is like a UDP socket: packets
         // go in and out by send and recv.
         let socket = UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(raw.0)))?;
         let buffer = vec![0; 1 << 16].into_boxed_slice();
-        Ok(Self { socket, gateway, call_id: 0, wide: false, buffer })
+        Ok(Self { socket, gateway, port, call_id: 0, wide: false, buffer })
     }
 
     /// Lets in the packets of one call and forgets what came before.
@@ -176,10 +177,12 @@ impl GreSocket {
     }
 
     /// Another run of ours on this host uses the port of its control
-    /// connection as Call ID.
+    /// connection as Call ID. Where the gateway is this host itself, even what
+    /// a neighbour sends comes by, under Call IDs that nobody here knows.
     fn belongs_to_neighbour(&self, call_id: u16) -> bool {
-        std::fs::read_to_string("/proc/self/net/tcp")
-            .is_ok_and(|table| connection_exists(&table, call_id, self.gateway))
+        let Ok(table) = std::fs::read_to_string("/proc/self/net/tcp") else { return false };
+        let ports = connections(&table, SocketAddrV4::new(self.gateway, self.port));
+        ports.contains(&call_id) || self.local_address() == Some(self.gateway) && ports.len() > 1
     }
 
     fn read_error(&self) -> Option<Input> {
@@ -205,15 +208,19 @@ impl GreSocket {
     }
 }
 
-/// A line of /proc/net/tcp with this local port and the gateway's port 1723.
-fn connection_exists(table: &str, local_port: u16, gateway: Ipv4Addr) -> bool {
-    let remote = format!("{:08X}:{PORT:04X}", u32::from_ne_bytes(gateway.octets()));
-    let local = format!(":{local_port:04X}");
-    table.lines().skip(1).any(|line| {
+/// Local ports of this host's established connections to the gateway, from
+/// the text of /proc/net/tcp.
+fn connections(table: &str, gateway: SocketAddrV4) -> Vec<u16> {
+    const ESTABLISHED: &str = "01";
+    let address = u32::from_ne_bytes(gateway.ip().octets());
+    let remote = format!("{address:08X}:{:04X}", gateway.port());
+    let port = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(1);
-        fields.next().is_some_and(|field| field.ends_with(&local))
-            && fields.next() == Some(remote.as_str())
-    })
+        let (local, peer, state) = (fields.next()?, fields.next()?, fields.next()?);
+        let (_, port) = local.split_once(':')?;
+        (peer == remote && state == ESTABLISHED).then(|| u16::from_str_radix(port, 16).ok())?
+    };
+    table.lines().skip(1).filter_map(port).collect()
 }
 
 // Classic BPF (linux/filter.h). The data begins with the IPv4 header.
@@ -256,9 +263,9 @@ mod tests {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue\n   \
              0: 01004D0A:D78D 02004D0A:06BB 01 00000000:00000000\n   \
              1: 01004D0A:1234 02004D0A:0016 01 00000000:00000000\n";
-        let gateway = Ipv4Addr::new(10, 77, 0, 2);
-        assert!(connection_exists(table, 0xd78d, gateway));
-        assert!(!connection_exists(table, 0x1234, gateway));
-        assert!(!connection_exists(table, 0xd78d, Ipv4Addr::new(10, 77, 0, 3)));
+        let gateway = SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 2), 1723);
+        assert_eq!(connections(table, gateway), [0xd78d]);
+        let other = SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 3), 1723);
+        assert!(connections(table, other).is_empty());
     }
 }

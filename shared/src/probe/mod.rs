@@ -1,7 +1,7 @@
 //! Probes: each picks the machine, runs it against one gateway, and returns
 //! what was seen. A probe never judges.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::net::driver::{Deadlines, drive};
@@ -183,7 +183,7 @@ impl<'a> Prober<'a> {
         let broken = |error: std::io::Error| {
             failed(Phase::Gre, Reason::Local, format!("cannot use the raw socket for GRE: {error}"))
         };
-        if let (Some(raw), IpAddr::V4(gateway)) = (self.raw.take(), address.ip()) {
+        if let (Some(raw), SocketAddr::V4(gateway)) = (self.raw.take(), address) {
             self.gre = Some(GreSocket::new(raw, gateway).map_err(broken)?);
         }
         match &mut self.gre {
