@@ -136,7 +136,7 @@ fn credentials(args: &AuthArgs) -> Result<Option<Credentials>, Report> {
     match args.login.resolve() {
         Ok((username, password)) => Ok(Some(Credentials { username, password })),
         Err(text) => {
-            let mend = "see --help, section on the password";
+            let mend = "--help says where a password may come from";
             Err(Report::failed(Phase::Auth, Reason::Local, text).mend(mend))
         }
     }

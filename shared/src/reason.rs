@@ -368,3 +368,39 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_reason_with_its_mend() {
+        let readme = include_str!("../../README.md");
+        let row = |reason: &Reason| {
+            let (meaning, mend) = reason.texts();
+            format!("| `{reason}` | {} | {meaning} | {mend} |", reason.state().name())
+        };
+        let rows: Vec<String> = Reason::ALL.iter().skip(1).map(row).collect();
+        let table = rows.join("\n");
+        assert!(readme.contains(&table), "README.md should contain\n{table}");
+    }
+
+    #[test]
+    fn numbers_follow_each_other_and_words_are_unique() {
+        let numbers: Vec<u8> = Reason::ALL.iter().map(|reason| reason.number()).collect();
+        assert_eq!(numbers, (1..=Reason::ALL.len() as u8).collect::<Vec<_>>());
+        let mut words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn every_text_fits_into_the_first_line() {
+        for reason in Reason::ALL {
+            let (meaning, mend) = reason.texts();
+            assert!(meaning.is_ascii() && mend.is_ascii(), "{reason}");
+            assert!(meaning.len() <= 80 && mend.len() <= 80, "{reason}");
+        }
+    }
+}
