@@ -92,6 +92,8 @@ struct Hub {
     started: Instant,
     /// Counts changes of the faults.
     changes: watch::Sender<u64>,
+    /// Whether the port is open.
+    listening: watch::Sender<bool>,
     quit: Notify,
     ending: Cell<bool>,
     callers: RefCell<BTreeMap<u64, Caller>>,
@@ -112,7 +114,8 @@ struct Caller {
 }
 
 impl Lab {
-    /// Binds the TCP port.
+    /// Binds the TCP port, and lets go of it at once where `tcp-refused` is
+    /// in force from the start.
     ///
     /// # Errors
     /// One line that says what cannot be had.
@@ -121,7 +124,7 @@ impl Lab {
         faults: SharedFaults,
         sockets: RawSockets,
         log: bool,
-    ) -> Result<(Self, TcpListener), String> {
+    ) -> Result<(Self, Option<TcpListener>), String> {
         let carry = |socket: Socket| UdpSocket::from_std(OwnedFd::from(socket).into());
         let wanted = SocketAddrV4::new(config.listen, config.port);
         let (listener, address) = listen(wanted)
@@ -131,6 +134,7 @@ impl Lab {
             })
             .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
         let port = address.port();
+        let listener = (!faults.borrow().has(Fault::TcpRefused)).then_some(listener);
         let started = Instant::now();
         let sockets = carry(sockets.gre).and_then(|gre| Ok((gre, carry(sockets.icmp)?)));
         let (gre, icmp) = sockets.map_err(|error| format!("the event loop: {error}"))?;
@@ -143,6 +147,7 @@ impl Lab {
             log,
             started,
             changes: watch::Sender::new(0),
+            listening: watch::Sender::new(listener.is_some()),
             quit: Notify::new(),
             ending: Cell::new(false),
             callers: RefCell::new(BTreeMap::new()),
@@ -164,7 +169,7 @@ impl Lab {
     /// # Errors
     /// One line when the port cannot be had again after `tcp-refused`, or the
     /// network is gone.
-    pub async fn run(&self, listener: TcpListener, end: impl Future) -> Result<(), String> {
+    pub async fn run(&self, listener: Option<TcpListener>, end: impl Future) -> Result<(), String> {
         let hub = &self.0;
         let result = tokio::select! {
             result = hub.accept(listener) => result,
@@ -227,6 +232,7 @@ impl Lab {
     pub async fn obey_lines(&self, mut lines: mpsc::Receiver<String>) {
         while let Some(line) = lines.recv().await {
             let answer = self.obey(&line).unwrap_or_else(|error| error);
+            self.0.settled().await;
             let _ = writeln!(io::stdout(), "{answer}");
         }
         std::future::pending().await
@@ -253,6 +259,7 @@ impl Lab {
             Ok(answer) => format!("ok\n{answer}\n"),
             Err(error) => format!("error\n{error}\n"),
         };
+        self.0.settled().await;
         writer.write_all(answer.as_bytes()).await
     }
 }
@@ -308,8 +315,15 @@ impl Hub {
         if list.is_empty() { "no caller".into() } else { list.join("\n") }
     }
 
-    async fn accept(self: &Rc<Self>, listener: TcpListener) -> Result<(), String> {
-        let mut listener = Some(listener);
+    /// Waits until the port is open or shut as the faults say, so that an
+    /// answer to a command means that it is done.
+    async fn settled(&self) {
+        let mut listening = self.listening.subscribe();
+        let due = |listening: &bool| *listening != self.faults.borrow().has(Fault::TcpRefused);
+        let _ = listening.wait_for(due).await;
+    }
+
+    async fn accept(self: &Rc<Self>, mut listener: Option<TcpListener>) -> Result<(), String> {
         let mut changes = self.changes.subscribe();
         loop {
             if self.faults.borrow().has(Fault::TcpRefused) {
@@ -319,6 +333,7 @@ impl Hub {
                 let again = listen(address).map_err(|e| format!("cannot listen on {address}: {e}"));
                 listener = Some(again?);
             }
+            self.listening.send_replace(listener.is_some());
             let Some(open) = &listener else {
                 let _ = changes.changed().await;
                 continue;
