@@ -128,7 +128,10 @@ impl Driver<'_> {
         }
     }
 
+    /// GRE first: what the gateway sent before it ended the control connection
+    /// is not lost with it.
     fn receive(&mut self, tunnel: &mut Tunnel, now: Instant) {
+        self.receive_gre(tunnel, now);
         for _ in 0..BURST {
             if tunnel.is_finished() {
                 return;
@@ -149,6 +152,9 @@ impl Driver<'_> {
                 }
             }
         }
+    }
+
+    fn receive_gre(&mut self, tunnel: &mut Tunnel, now: Instant) {
         let Some(gre) = &mut self.gre else { return };
         if tunnel.wants_strays(now)
             && let Err(error) = gre.widen()
