@@ -47,6 +47,10 @@ const ECHO_INTERVAL: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Packets that this gateway takes before it acknowledges; pptpd says 3.
 const RECEIVE_WINDOW: u16 = 64;
+/// Packets sent ahead of their acknowledgement, even where the caller says
+/// less: pptp-linux says 3 and acknowledges after half a second, which would
+/// be waited for in the middle of LCP. pptpd does not wait either.
+const SEND_WINDOW: u16 = 64;
 /// Control segments that wait to be sent; a caller who lets more pile up is reset.
 const CONTROL_QUEUE: usize = 4096;
 /// GRE packets, and PPP frames, that wait to be sent; what comes then is lost.
@@ -112,6 +116,8 @@ pub struct Session {
     framer: Framer,
     control: ControlQueue,
     call: Option<Call>,
+    /// Outlives the call: what was sent before its end still arrives.
+    path: Path,
     calls: u32,
     echo_identifier: u32,
     flood_at: Option<Instant>,
@@ -139,6 +145,7 @@ impl Session {
             framer: Framer::new(),
             control: ControlQueue::new(now),
             call: None,
+            path: Path::default(),
             calls: 0,
             echo_identifier: 0,
             flood_at: None,
@@ -258,17 +265,19 @@ impl Session {
             Fault::TcpCloseAfter(octets) => Some(u64::from(*octets)),
             _ => None,
         });
-        if let Some(outgoing) = self.control.poll(limit, now) {
-            if matches!(outgoing, Transmit::CloseControl | Transmit::ResetControl) {
-                self.state = State::Over;
-                self.end_call();
-            }
-            return Some(outgoing);
+        if let Some(segment) = self.control.poll(limit, now) {
+            return Some(Transmit::Control(segment));
         }
         if let Some(message) = self.icmp.pop_front() {
             return Some(Transmit::Icmp(message));
         }
-        self.call.as_mut()?.path.poll(now).map(Transmit::Gre)
+        if let Some(packet) = self.path.poll(now) {
+            return Some(Transmit::Gre(packet));
+        }
+        let end = self.control.poll_end(limit)?;
+        self.state = State::Over;
+        self.end_call();
+        Some(end)
     }
 
     /// When [`Session::handle_timeout`] is due; a time that has passed means
@@ -283,7 +292,10 @@ impl Session {
             State::Over => None,
         };
         let call = self.call.as_ref().and_then(Call::poll_timeout);
-        [state, self.control.poll_timeout(), call, self.flood_at].into_iter().flatten().min()
+        [state, self.control.poll_timeout(), call, self.path.poll_timeout(), self.flood_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next line for the log.
@@ -547,12 +559,11 @@ impl Session {
             channel: GreChannel::new(
                 call_id,
                 request.call_id,
-                request.packet_recv_window_size,
+                request.packet_recv_window_size.max(SEND_WINDOW),
                 now,
             ),
             link: Link::new(self.config.clone(), self.faults.clone(), address, entropy, now),
             late: VecDeque::new(),
-            path: Path::default(),
             speaks_at: self.control.last,
             packets: 0,
             flood_sequence: 0,
@@ -615,7 +626,7 @@ impl Session {
             }
         }
         if let (true, Some(call)) = (gre, &mut self.call) {
-            call.flood(now);
+            call.flood(&mut self.path, now);
         }
     }
 
@@ -674,6 +685,7 @@ impl Session {
             return;
         };
         call.packets = call.packets.saturating_add(1);
+        let sent = call.channel.counters().sent;
         if self.has(Fault::GreLostOut) || self.has(Fault::GreUnreachable) || self.gre_lost() {
             return;
         }
@@ -683,17 +695,15 @@ impl Session {
         }
         let (twice, swapped) = (self.has(Fault::GreDuplicated), self.has(Fault::GreReordered));
         let at = now + self.faults.borrow().delay(Phase::Gre);
-        if let Some(call) = &mut self.call {
-            // Not the first: some peers take the number they see first for the
-            // beginning and would drop what comes before it.
-            let swapped = swapped && call.channel.counters().sent > 1;
-            if twice {
-                call.path.push(packet.clone(), at);
-            }
-            match swapped {
-                true => call.path.push_swapped(packet, at),
-                false => call.path.push(packet, at),
-            }
+        // Not the first: some peers take the number they see first for the
+        // beginning and would drop what comes before it.
+        let swapped = swapped && sent > 1;
+        if twice {
+            self.path.push(packet.clone(), at);
+        }
+        match swapped {
+            true => self.path.push_swapped(packet, at),
+            false => self.path.push(packet, at),
         }
     }
 }
@@ -706,7 +716,6 @@ struct Call {
     link: Link,
     /// Frames that are delayed.
     late: VecDeque<(Instant, Vec<u8>)>,
-    path: Path,
     /// When the reply has left; no GRE goes before it.
     speaks_at: Instant,
     /// GRE packets, both ways.
@@ -717,18 +726,15 @@ struct Call {
 impl Call {
     fn poll_timeout(&self) -> Option<Instant> {
         let late = self.late.front().map(|(at, _)| *at);
-        [self.channel.poll_timeout(), self.link.poll_timeout(), late, self.path.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.channel.poll_timeout(), self.link.poll_timeout(), late].into_iter().flatten().min()
     }
 
     /// LCP Discard-Requests under numbers of their own, without regard to the
     /// window.
-    fn flood(&mut self, now: Instant) {
+    fn flood(&mut self, path: &mut Path, now: Instant) {
         let packet = Packet { code: Code::DiscardRequest, identifier: 0, data: vec![0; 4] };
         let frame = Frame { protocol: ppp::LCP, information: &packet.emit() }.emit();
-        while self.path.queue.len() < FLOOD_BURST {
+        while path.queue.len() < FLOOD_BURST {
             self.flood_sequence = self.flood_sequence.wrapping_add(1);
             let packet = gre::Packet {
                 call_id: self.peer_call_id,
@@ -736,7 +742,7 @@ impl Call {
                 acknowledgment: None,
                 payload: &frame,
             };
-            self.path.push(packet.emit(), now);
+            path.push(packet.emit(), now);
         }
     }
 }
@@ -827,37 +833,41 @@ impl ControlQueue {
         self.end = Some(how);
     }
 
-    /// The next segment that is due; `limit` closes after so many octets.
-    fn poll(&mut self, limit: Option<u64>, now: Instant) -> Option<Transmit> {
+    /// The next segment that is due, cut where `limit` octets are reached.
+    fn poll(&mut self, limit: Option<u64>, now: Instant) -> Option<Vec<u8>> {
+        if self.ended || self.used_up(limit) {
+            return None;
+        }
+        let (_, mut octets) = self.queue.pop_front_if(|(at, _)| *at <= now)?;
+        let left = limit.map_or(u64::MAX, |limit| limit - self.sent);
+        octets.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        self.sent += octets.len() as u64;
+        Some(octets)
+    }
+
+    /// The end, once nothing waits before it or the limit is reached.
+    fn poll_end(&mut self, limit: Option<u64>) -> Option<Transmit> {
         if self.ended {
             return None;
         }
-        let left = limit.map(|limit| limit.saturating_sub(self.sent));
-        if left == Some(0) {
-            return self.finish(Transmit::CloseControl);
-        }
-        if let Some((_, mut octets)) = self.queue.pop_front_if(|(at, _)| *at <= now) {
-            if let Some(left) = left.and_then(|left| usize::try_from(left).ok()) {
-                octets.truncate(left);
-            }
-            self.sent += octets.len() as u64;
-            return Some(Transmit::Control(octets));
-        }
-        if self.queue.is_empty()
-            && let Some(how) = self.end.take()
-        {
-            return self.finish(how);
-        }
-        None
-    }
-
-    fn finish(&mut self, how: Transmit) -> Option<Transmit> {
+        let end = match self.used_up(limit) {
+            true => Transmit::CloseControl,
+            false if self.queue.is_empty() => self.end.take()?,
+            false => return None,
+        };
         self.ended = true;
         self.queue.clear();
-        Some(how)
+        Some(end)
+    }
+
+    fn used_up(&self, limit: Option<u64>) -> bool {
+        limit.is_some_and(|limit| self.sent >= limit)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.queue.front().map(|(at, _)| *at)
     }
 }
+
+#[cfg(test)]
+mod tests;
