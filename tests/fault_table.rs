@@ -87,11 +87,9 @@ const TABLE: &[Row] = &[
     ("ipcp-silent", AUTH, "CRITICAL", "ipcp", "silent", Deadline),
     ("no-address", AUTH, "CRITICAL", "ipcp", "no_address", AtOnce),
     ("stop-at=control", CONTROL, "CRITICAL", "control", "stopped", AtOnce),
-    ("stop-at=lcp", GRE, "CRITICAL", "lcp", "stopped", AtOnce),
-    ("stop-at=ipcp", AUTH, "CRITICAL", "ipcp", "stopped", AtOnce),
+    ("stop-at=auth", AUTH, "CRITICAL", "auth", "stopped", AtOnce),
     ("disconnect-at=call", GRE, "CRITICAL", "gre", "call_disconnected", AtOnce),
-    ("disconnect-at=lcp", GRE, "CRITICAL", "lcp", "call_disconnected", AtOnce),
-    ("disconnect-at=ipcp", AUTH, "CRITICAL", "ipcp", "call_disconnected", AtOnce),
+    ("disconnect-at=auth", AUTH, "CRITICAL", "auth", "call_disconnected", AtOnce),
     ("delay=control:300", CONTROL, "OK", "done", "none", AtOnce),
     ("delay=auth:300", AUTH, "OK", "done", "none", AtOnce),
 ];

@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt::Ipv4RecvErr,
 };
+use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -143,10 +144,10 @@ impl GreSocket {
         let mut inputs = Vec::new();
         while inputs.len() < BURST {
             let error = self.read_error();
-            let read = self.socket.try_recv(&mut self.buffer);
-            let quiet = error.is_none() && read.is_err();
+            let read = self.receive();
+            let quiet = error.is_none() && read.is_none();
             inputs.extend(error);
-            if let Ok(length) = read
+            if let Some(length) = read
                 && let Ok(datagram) = Datagram::parse(&self.buffer[..length])
                 && datagram.source == self.gateway
             {
@@ -157,6 +158,17 @@ impl GreSocket {
             }
         }
         inputs
+    }
+
+    /// The next datagram into the buffer. The socket itself is asked, because
+    /// what the runtime knows of it may be older than what TCP just said.
+    fn receive(&mut self) -> Option<usize> {
+        let direct = rustix::net::recv(&self.socket, &mut *self.buffer, RecvFlags::DONTWAIT);
+        match direct {
+            Ok((length, _)) => Some(length),
+            // Lets the runtime know that the socket is empty.
+            Err(_) => self.socket.try_recv(&mut self.buffer).ok(),
+        }
     }
 
     fn classify(&self, payload: &[u8], peer_call_id: Option<u16>) -> Option<Input> {

@@ -34,9 +34,11 @@ const PROOF_RETRY: Duration = Duration::from_millis(10);
 const ECHO_BURST: u32 = 2;
 /// The gateway floods when more than this many packets came, and more than
 /// [`FLOOD_RATIO`] for each of ours.
-const FLOOD_BASE: u64 = 500;
+const FLOOD_BASE: u64 = 100;
 /// See [`FLOOD_BASE`].
-const FLOOD_RATIO: u64 = 20;
+const FLOOD_RATIO: u64 = 10;
+/// GRE packets kept that overtook the Outgoing-Call-Reply.
+const MAX_EARLY: usize = 16;
 /// Call ids of foreign GRE that are remembered.
 const MAX_STRAYS: usize = 16;
 
@@ -214,6 +216,9 @@ pub struct Tunnel {
     gre_until: Option<Instant>,
     gre_since: Instant,
     gre_last_input: Option<Instant>,
+    /// GRE that came before the Outgoing-Call-Reply: the two take different
+    /// ways.
+    early: Vec<Vec<u8>>,
     link: Option<Link>,
     strays: Vec<u16>,
     unreachable: Option<(u8, Ipv4Addr)>,
@@ -242,6 +247,7 @@ impl Tunnel {
             gre_until: None,
             gre_since: now,
             gre_last_input: None,
+            early: Vec::new(),
             link: None,
             strays: Vec::new(),
             unreachable: None,
@@ -316,7 +322,12 @@ impl Tunnel {
 
     /// A GRE packet from the gateway under our Call ID.
     pub fn handle_gre_input(&mut self, octets: &[u8], now: Instant) {
-        let Some(gre) = &mut self.gre else { return };
+        let Some(gre) = &mut self.gre else {
+            if self.stage == Stage::Call && self.early.len() < MAX_EARLY {
+                self.early.push(octets.to_vec());
+            }
+            return;
+        };
         gre.handle_input(octets, now);
         let counters = *gre.counters();
         let valid = counters.received + counters.acks_received > 0;
@@ -617,6 +628,9 @@ impl Tunnel {
             Some(GreChannel::new(self.call_id, reply.call_id, reply.packet_recv_window_size, now));
         self.link = Some(Link::new(config, now));
         self.seen.call_reply = Some(reply);
+        for octets in std::mem::take(&mut self.early) {
+            self.handle_gre_input(&octets, now);
+        }
     }
 
     fn next_control_echo(&mut self, left: u32, now: Instant) {
