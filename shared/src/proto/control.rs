@@ -434,3 +434,6 @@ fn with_error(error: GeneralError) -> String {
         error => format!(", {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
