@@ -137,6 +137,8 @@ pub struct Link {
     stage: Stage,
     lcp: Automaton<LcpNegotiator>,
     auth: Option<Authenticatee>,
+    /// What authentication began with; it never begins again.
+    auth_begun: Option<AuthProtocol>,
     method: Option<Method>,
     message: Vec<u8>,
     auth_requested: bool,
@@ -179,6 +181,7 @@ impl Link {
             stage: Stage::Establish,
             lcp: Automaton::new(lcp, config.timing),
             auth: None,
+            auth_begun: None,
             method: None,
             message: Vec::new(),
             auth_requested: false,
@@ -691,12 +694,22 @@ impl Link {
                 "gateway lets callers in without authentication",
             );
         };
+        if let Some(begun) = &self.auth_begun {
+            // LCP was renegotiated before the verdict, as pppd does when our
+            // Ack was lost: authentication goes on where it is.
+            if *begun != protocol {
+                let detail = format!("gateway asked for {begun} first and then for {protocol}");
+                self.fail(Phase::Auth, Reason::AuthOfferedUnacceptable, detail);
+            }
+            return;
+        }
         let allowed = match &self.auth_policy {
             AuthPolicy::OneOf(methods) => methods.clone(),
             _ => Method::ALL.to_vec(),
         };
         match self.credentials.take() {
             Some(credentials) => {
+                self.auth_begun = Some(protocol.clone());
                 self.auth = Some(Authenticatee::new(
                     protocol,
                     allowed,
