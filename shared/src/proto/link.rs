@@ -283,14 +283,16 @@ impl Link {
         self.send_lcp(Code::EchoRequest, self.echo_identifier, data);
     }
 
-    /// Sends a datagram of a network protocol, encrypted where that was agreed.
+    /// Sends a datagram of a network protocol, encrypted where that was
+    /// agreed; while that is open it is dropped.
     pub fn send_network(&mut self, protocol: u16, datagram: &[u8]) {
         match &mut self.encryptor {
             Some(encryptor) => {
                 let information = encryptor.encrypt(protocol, datagram);
                 self.send_frame(ppp::COMPRESSED, &information);
             }
-            None => self.send_frame(protocol, datagram),
+            None if self.ccp_done => self.send_frame(protocol, datagram),
+            None => {}
         }
     }
 
@@ -458,7 +460,8 @@ impl Link {
                 Err(_) => self.counters.malformed += 1,
             },
             ppp::COMPRESSED => self.handle_encrypted(frame.information),
-            ppp::IPV4 | ppp::IPV6 if self.ipcp.is_opened() => {
+            // Nothing in the clear before it is known whether that is right.
+            ppp::IPV4 | ppp::IPV6 if self.ipcp.is_opened() && self.ccp_done => {
                 if self.decryptor.is_some() {
                     self.counters.clear += 1;
                 } else {
