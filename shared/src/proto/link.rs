@@ -982,3 +982,6 @@ impl Link {
         self.ipcp().address().zip(self.ipcp().peer_address())
     }
 }
+
+#[cfg(test)]
+mod tests;
