@@ -300,7 +300,10 @@ impl ControlConnection {
     fn handle_message(&mut self, message: Message, now: Instant) {
         self.messages += 1;
         if self.messages > MAX_MESSAGES || self.ignored > MAX_IGNORED {
-            let text = format!("gateway sent {} control messages nobody asked for", self.ignored);
+            let text = match self.ignored {
+                0..=MAX_IGNORED => format!("gateway sent {} control messages", self.messages),
+                ignored => format!("gateway sent {ignored} control messages nobody asked for"),
+            };
             self.fail(Reason::Flooded, text);
             return self.abort();
         }

@@ -575,9 +575,22 @@ fn flood_ends_with_its_reason_and_a_farewell() {
     assert_eq!(bench.sent().len(), MAX_MESSAGES as usize - 2);
     let flood = Message::EchoRequest { identifier: 1 }.emit().repeat(100);
     bench.octets(&flood);
-    let words = "gateway sent more than 2000 control messages".to_owned();
+    let words = "gateway sent 2001 control messages".to_owned();
     assert_eq!(bench.failure(), (Some((Reason::Flooded, words)), true));
     assert_eq!(bench.sent(), [clear(), stop()]);
+}
+
+#[test]
+fn much_fewer_senseless_messages_are_a_flood_too() {
+    let mut bench = Bench::at(Established);
+    for _ in 0..=MAX_IGNORED {
+        bench.give(&stop_reply());
+    }
+    assert_eq!(bench.events(), []);
+    bench.give(&stop_reply());
+    let words = "gateway sent 17 control messages nobody asked for".to_owned();
+    assert_eq!(bench.failure(), (Some((Reason::Flooded, words)), true));
+    assert_eq!(bench.sent(), [stop()]);
 }
 
 #[test]

@@ -337,8 +337,8 @@ fn our_own_echo_requests_that_come_back_are_a_loop() {
 fn terminate_request_says_what_it_interrupted() {
     for (count, phase, words) in [
         (ESTABLISH, Phase::Lcp, "negotiating LCP"),
-        (AUTHENTICATE, Phase::Auth, "a challenge from the gateway"),
-        (AUTHENTICATE + 1, Phase::Auth, "the gateway's verdict on our response"),
+        (AUTHENTICATE, Phase::Auth, "waiting for a challenge"),
+        (AUTHENTICATE + 1, Phase::Auth, "waiting for the verdict on our response"),
         (AUTHENTICATED, Phase::Ccp, "negotiating encryption (CCP)"),
         (ENCRYPTED, Phase::Ipcp, "negotiating an address (IPCP)"),
         (UP, Phase::Data, "the link was up"),
