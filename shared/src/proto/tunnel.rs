@@ -214,6 +214,8 @@ pub struct Tunnel {
     control: ControlConnection,
     gre: Option<GreChannel>,
     gre_until: Option<Instant>,
+    /// When the driver shall look for packets under other Call IDs.
+    widen_at: Option<Instant>,
     gre_since: Instant,
     gre_last_input: Option<Instant>,
     /// GRE that came before the Outgoing-Call-Reply: the two take different
@@ -245,6 +247,7 @@ impl Tunnel {
             phase_started: now,
             gre: None,
             gre_until: None,
+            widen_at: None,
             gre_since: now,
             gre_last_input: None,
             early: Vec::new(),
@@ -336,6 +339,7 @@ impl Tunnel {
         }
         if valid {
             if self.gre_last_input.is_none() {
+                self.widen_at = None;
                 self.mark(Phase::Gre, now);
             }
             self.gre_last_input = Some(now);
@@ -376,6 +380,7 @@ impl Tunnel {
             link.handle_timeout(now);
         }
         self.drain(now);
+        self.widen_at = self.widen_at.filter(|&at| at > now);
         if self.gre_until.is_some_and(|at| at <= now) {
             self.gre_until = None;
             if self.stage == Stage::Link
@@ -459,13 +464,10 @@ impl Tunnel {
             Stage::Proof { next_at, until } => Some(next_at.min(until)),
             _ => None,
         };
-        // Some way through the patience the driver widens its filter.
-        let widen = (self.stage == Stage::Link && self.gre_last_input.is_none())
-            .then(|| self.gre_since + self.patience / 4);
         [
             own,
             self.gre_until,
-            widen.filter(|_| self.gre_until.is_some()),
+            self.widen_at,
             self.control.poll_timeout(),
             self.gre.as_ref().and_then(GreChannel::poll_timeout),
             self.link.as_ref().and_then(Link::poll_timeout),
@@ -509,6 +511,7 @@ impl Tunnel {
 
     fn close(&mut self, now: Instant) {
         self.gre_until = None;
+        self.widen_at = None;
         self.ended_at.get_or_insert(now);
         match &mut self.link {
             // Where nothing of ours arrives a Terminate-Request is not waited for.
@@ -624,6 +627,7 @@ impl Tunnel {
         self.stage = Stage::Link;
         self.gre_since = now;
         self.gre_until = Some(now + self.patience);
+        self.widen_at = Some(now + self.patience / 4);
         self.gre =
             Some(GreChannel::new(self.call_id, reply.call_id, reply.packet_recv_window_size, now));
         self.link = Some(Link::new(config, now));
