@@ -727,16 +727,17 @@ impl Tunnel {
     /// An echo to the gateway's inner address: that it can be read and
     /// answered proves the keys.
     fn send_proof(&mut self, until: Instant, now: Instant) {
+        let sequence = self.proofs_sent.len() as u16;
+        self.stage = Stage::Proof { next_at: now + PROOF_RETRY * (1 << sequence.min(10)), until };
+        self.proofs_sent.push(now);
+        // A gateway that negotiates anew may have taken the addresses back.
         let addresses = self.link.as_ref().and_then(Link::addresses);
         let (Some((source, destination)), Some(link)) = (addresses, &mut self.link) else { return };
-        let sequence = self.proofs_sent.len() as u16;
         let identifier = self.echo_identifier;
         let data = b"pptp-monitor".as_slice();
         let echo = Icmp::Echo { reply: false, identifier, sequence, data }.emit();
         let datagram = Datagram { source, destination, protocol: PROTOCOL_ICMP, payload: &echo };
         link.send_network(ppp::IPV4, &datagram.emit());
-        self.stage = Stage::Proof { next_at: now + PROOF_RETRY * (1 << sequence.min(10)), until };
-        self.proofs_sent.push(now);
     }
 
     fn on_datagram(&mut self, datagram: &[u8], now: Instant) {
