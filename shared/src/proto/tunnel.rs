@@ -426,12 +426,12 @@ impl Tunnel {
         self.drain(now);
     }
 
-    /// A signal ends the run.
+    /// A signal ends the run; what is decided stays as it is.
     pub fn interrupt(&mut self, now: Instant) {
-        let stage = self.stage();
-        self.seen.failure.get_or_insert_with(|| {
-            Failure::new(Phase::Control, Reason::Interrupted, format!("interrupted while {stage}"))
-        });
+        if !self.is_closing() {
+            let detail = format!("interrupted while {}", self.stage());
+            self.seen.failure = Some(Failure::new(self.phase(), Reason::Interrupted, detail));
+        }
         self.abort(now);
     }
 
@@ -485,6 +485,16 @@ impl Tunnel {
             (Stage::Proof { .. }, _) => "waiting for an encrypted echo",
             (Stage::CloseLink { .. }, _) => "closing the link",
             _ => self.control.stage(),
+        }
+    }
+
+    /// The phase that is in progress.
+    fn phase(&self) -> Phase {
+        match (self.stage, &self.link) {
+            (Stage::Control | Stage::ControlEcho { .. }, _) => Phase::Control,
+            (Stage::Call, _) | (_, None) => Phase::Call,
+            (_, Some(_)) if self.gre_last_input.is_none() => Phase::Gre,
+            (_, Some(link)) => link.phase(),
         }
     }
 
@@ -606,13 +616,8 @@ impl Tunnel {
                 }
             }
             control::Event::Failed(failure) => {
-                let phase = match (self.stage, &self.link) {
-                    (Stage::Control | Stage::ControlEcho { .. }, _) => Phase::Control,
-                    (Stage::Call, _) | (_, None) => Phase::Call,
-                    (_, Some(_)) if self.gre_last_input.is_none() => Phase::Gre,
-                    (_, Some(link)) => link.phase(),
-                };
-                self.fail(Failure::new(phase, failure.reason, failure.detail), now);
+                let failure = Failure::new(self.phase(), failure.reason, failure.detail);
+                self.fail(failure, now);
                 // Without a call there is no link that could be closed.
                 if matches!(self.stage, Stage::CloseLink { .. }) {
                     self.close_control(now);
