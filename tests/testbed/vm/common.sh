@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC1090
 # Sourced by the init scripts that run as process 1 of a guest.  The guest's
 # root is the host's own file system, read-only, through hostfs; everything a
 # guest writes goes to tmpfs, except the state directory it shares with the
@@ -115,9 +116,9 @@ drop() {
     *) echo "in, out, both or off"; return 2 ;;
     esac
     clsact
-    for hook in ingress egress; do tc filter del dev vec0 $hook pref "$pref" 2>/dev/null; done
+    for hook in ingress egress; do tc filter del dev vec0 "$hook" pref "$pref" 2>/dev/null; done
     for hook in $what; do
-        tc filter add dev vec0 $hook pref "$pref" protocol ip u32 "$@" action drop
+        tc filter add dev vec0 "$hook" pref "$pref" protocol ip u32 "$@" action drop
     done
 }
 block_gre() { drop 10 "$1" match ip protocol 47 0xff; }
