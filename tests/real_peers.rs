@@ -5,8 +5,9 @@
 //! Needs root and the packages of `tests/testbed/packages`; `tests/run` sees
 //! to both. Without the feature `peers` none of this is built.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -342,6 +343,78 @@ fn an_interrupted_check_leaves_nothing_behind() {
     assert_eq!(seen.exit_code, 3);
     bed.must(&["delay", "0", "0"]);
     assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+}
+
+/// The other way: pptp-linux with pppd and the kernel's MPPE brings a session
+/// up on the lab, and a ping goes through it.
+#[test]
+fn a_real_client_comes_up_on_the_lab() {
+    let bed = Bed::new("foreign");
+    let owner = std::process::id().to_string();
+    bed.must(&["network", "--owner", &owner]);
+    bed.must(&["client-up", "--owner", &owner]);
+    let credentials = ["user", USER, "password", PASSWORD];
+    let rows: [(&[&str], &[&str], &str); 4] = [
+        (&["--mppe-mode", "128,stateless"], &["require-mppe-128"], "128-bit stateless"),
+        (&["--mppe-mode", "40,stateless"], &["require-mppe-40"], "40-bit stateless"),
+        (
+            &["--mppe-mode", "128,stateful"],
+            &["require-mppe-128", "mppe-stateful"],
+            "128-bit stateful",
+        ),
+        (&["--auth", "pap", "--mppe", "none"], &["nomppe"], ""),
+    ];
+    for (lab, client, encryption) in rows {
+        let mut gateway = Lab::serve(&bed, lab);
+        let options = [&credentials[..], client].concat().join(" ");
+        let dial = format!("dial --gateway 10.77.0.1 --hold 5 --limit 15 -- {options}");
+        let dialling =
+            bed.command(&["client", &dial]).stdout(Stdio::piped()).spawn().expect("client dials");
+        let started = Instant::now();
+        while !bed.must(&["client", "ip -4 addr; true"]).contains("peer 192.168.77.1") {
+            assert!(
+                started.elapsed() < Duration::from_secs(12),
+                "{lab:?}: the client never came up"
+            );
+        }
+        let ping = bed.must(&["client", "ping -n -c 5 -i 0.2 -W 2 192.168.77.1; true"]);
+        assert!(ping.contains(" 5 received"), "{lab:?}: {ping}");
+        let said = dialling.wait_with_output().expect("client ends");
+        let said = String::from_utf8_lossy(&said.stdout);
+        assert!(said.contains(encryption), "{lab:?}: {said}");
+        gateway.end();
+    }
+}
+
+/// A lab in the network of a bed.
+struct Lab(Child);
+
+impl Lab {
+    fn serve(bed: &Bed, options: &[&str]) -> Self {
+        let lab = env!("CARGO_BIN_EXE_pptp-lab");
+        let mut child = bed
+            .command(&["exec", lab, "serve", "--listen", "10.77.0.1"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the lab starts");
+        let mut line = String::new();
+        let output = child.stdout.as_mut().expect("its output is ours");
+        BufReader::new(output).read_line(&mut line).expect("it says when it is ready");
+        assert!(line.starts_with("listening on 10.77.0.1:1723"), "{line}");
+        Self(child)
+    }
+
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 fn metric(seen: &Seen, label: &str) -> f64 {
