@@ -1,0 +1,6 @@
+//! What starting a Rust program costs that prints one line.
+#![forbid(unsafe_code)]
+
+fn main() {
+    println!("OK");
+}
