@@ -15,10 +15,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 use pptp_probe::net::entropy;
 use pptp_probe::wire::gre;
 use pptp_probe::wire::ip::Datagram;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream};
 use tokio::sync::{Notify, mpsc, watch};
@@ -33,6 +35,10 @@ use super::session::{Lease, Session, Transmit};
 const MAX_SESSIONS: usize = 1000;
 /// GRE packets that wait for one session; what comes then is lost.
 const GRE_QUEUE: usize = 256;
+/// Octets of the longest GRE datagram that is taken; PPP has 1500 and a header.
+const MAX_DATAGRAM: usize = 4096;
+/// Octets that wait in the kernel, with what it needs for each packet.
+const GRE_BUFFER: usize = 8 << 20;
 /// Packets read from the GRE socket before others have a turn.
 const BATCH: usize = 64;
 /// TTL of what is sent, to know it again on loopback.
@@ -67,6 +73,11 @@ impl RawSockets {
         let opened = || -> io::Result<Self> {
             let sockets = Self { gre: open(gre::IP_PROTOCOL.into())?, icmp: open(1)? };
             sockets.gre.set_ttl_v4(OWN_TTL.into())?;
+            sockets.gre.attach_filter(&own_filter())?;
+            // Hundreds of callers may begin at once; what the system allows is taken.
+            if setsockopt(&sockets.gre, RcvBufForce, &GRE_BUFFER).is_err() {
+                sockets.gre.set_recv_buffer_size(GRE_BUFFER)?;
+            }
             Ok(sockets)
         };
         opened().map_err(|error| match error.kind() {
@@ -276,6 +287,27 @@ pub fn bind_control(path: &Path) -> Result<UnixListener, String> {
         std::fs::remove_file(path).map_err(wrong)?;
     }
     UnixListener::bind(path).map_err(wrong)
+}
+
+/// Drops what has our TTL and the same address at both ends: our own packets
+/// on loopback. Raw sockets see the IP header: TTL at 8, addresses at 12 and 16.
+fn own_filter() -> [SockFilter; 8] {
+    const LOAD_OCTET: u16 = 0x30;
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_IF_CONSTANT: u16 = 0x15;
+    const JUMP_IF_X: u16 = 0x1D;
+    const COPY_TO_X: u16 = 0x07;
+    const RETURN: u16 = 0x06;
+    [
+        SockFilter::new(LOAD_OCTET, 0, 0, 8),
+        SockFilter::new(JUMP_IF_CONSTANT, 0, 4, OWN_TTL.into()),
+        SockFilter::new(LOAD_WORD, 0, 0, 12),
+        SockFilter::new(COPY_TO_X, 0, 0, 0),
+        SockFilter::new(LOAD_WORD, 0, 0, 16),
+        SockFilter::new(JUMP_IF_X, 1, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
 }
 
 fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
@@ -496,10 +528,11 @@ impl Hub {
     }
 
     async fn carry_gre(&self) -> Result<(), String> {
-        let mut buffer = vec![0; 65_536];
+        let mut buffer = [0; MAX_DATAGRAM];
         loop {
             for _ in 0..BATCH {
                 match self.gre.recv(&mut buffer).await {
+                    // What is longer was cut, and is no datagram any more.
                     Ok(length) => self.route(&buffer[..length]),
                     // What ICMP says about a packet sent earlier is the caller's affair.
                     Err(error) if error.kind() != io::ErrorKind::NetworkDown => {}
@@ -514,9 +547,6 @@ impl Hub {
         let Ok(ip) = Datagram::parse(datagram) else {
             return;
         };
-        if ip.source == ip.destination && datagram[8] == OWN_TTL {
-            return;
-        }
         let Some(call_id) = ip.payload.get(6..8) else {
             return;
         };
