@@ -213,6 +213,8 @@ pub struct Tunnel {
     phase_started: Instant,
     control: ControlConnection,
     gre: Option<GreChannel>,
+    /// Packets that came, of whatever kind.
+    gre_packets: u64,
     gre_until: Option<Instant>,
     /// When the driver shall look for packets under other Call IDs.
     widen_at: Option<Instant>,
@@ -246,6 +248,7 @@ impl Tunnel {
             stage: Stage::Control,
             phase_started: now,
             gre: None,
+            gre_packets: 0,
             gre_until: None,
             widen_at: None,
             gre_since: now,
@@ -331,6 +334,7 @@ impl Tunnel {
             }
             return;
         };
+        self.gre_packets += 1;
         gre.handle_input(octets, now);
         let counters = *gre.counters();
         let valid = counters.received + counters.acks_received > 0;
@@ -345,7 +349,7 @@ impl Tunnel {
             self.gre_last_input = Some(now);
         }
         self.drain(now);
-        let arrived = counters.received + counters.acks_received + counters.malformed;
+        let arrived = self.gre_packets;
         if arrived > FLOOD_BASE && arrived > FLOOD_RATIO * (counters.sent + counters.acks_sent) {
             let detail =
                 format!("gateway sent {arrived} GRE packets for {} of ours", counters.sent);
