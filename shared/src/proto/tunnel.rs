@@ -862,3 +862,6 @@ fn span(duration: Duration) -> String {
         _ => format!("{:.1} s", duration.as_secs_f64()),
     }
 }
+
+#[cfg(test)]
+mod tests;
