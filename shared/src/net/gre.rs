@@ -280,4 +280,121 @@ mod tests {
         let other = SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 3), 1723);
         assert!(connections(table, other).is_empty());
     }
+
+    const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+    const OURS: u16 = 0xd78d;
+    const THEIRS: u16 = 0x0180;
+
+    /// A socket whose datagrams come from the other end of a pair instead of
+    /// the network: the kernel runs the same filters, and no right is needed.
+    fn pair() -> (GreSocket, Socket) {
+        let (near, far) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+        near.set_nonblocking(true).unwrap();
+        near.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]).unwrap();
+        let socket = UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(near))).unwrap();
+        let buffer = vec![0; 1 << 16].into_boxed_slice();
+        let gateway = GATEWAY;
+        (GreSocket { socket, gateway, port: 1723, call_id: 0, wide: false, buffer }, far)
+    }
+
+    fn with_pair(test: impl FnOnce(GreSocket, Socket)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (socket, far) = pair();
+            test(socket, far);
+        });
+    }
+
+    /// The GRE payload of a datagram, and the datagram around it.
+    fn datagram(source: Ipv4Addr, call_id: u16, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let packet = Packet { call_id, sequence: Some(0), acknowledgment: None, payload }.emit();
+        let destination = Ipv4Addr::new(10, 77, 0, 1);
+        let datagram = Datagram { source, destination, protocol: IP_PROTOCOL, payload: &packet };
+        (packet.clone(), datagram.emit())
+    }
+
+    /// pppd's first frame.
+    const REQUEST: &[u8] = b"\xff\x03\xc0\x21\x01\x01\x00\x04";
+    const ECHO: &[u8] = b"\xff\x03\xc0\x21\x09\x01\x00\x04";
+
+    /// With header options, to which the filter has to find the way.
+    fn stretched(datagram: &[u8]) -> Vec<u8> {
+        let mut longer = datagram.to_vec();
+        longer[0] = 0x46;
+        longer[3] += 4;
+        longer.splice(20..20, [1, 1, 1, 0]);
+        longer
+    }
+
+    #[test]
+    fn only_our_call_of_the_gateway_comes_in() {
+        with_pair(|mut socket, far| {
+            let (packet, ours) = datagram(GATEWAY, OURS, ECHO);
+            let (_, of_another_call) = datagram(GATEWAY, OURS + 1, REQUEST);
+            let (_, of_another_host) = datagram(Ipv4Addr::new(10, 77, 0, 3), OURS, ECHO);
+            far.send(&ours).unwrap();
+            socket.begin(OURS).unwrap();
+            assert_eq!(socket.read(Some(THEIRS)), [], "what came before the call is forgotten");
+            for octets in [&of_another_call, &ours, &of_another_host, &stretched(&ours)] {
+                far.send(octets).unwrap();
+            }
+            let expected = [Input::Packet(packet.clone()), Input::Packet(packet)];
+            assert_eq!(socket.read(Some(THEIRS)), expected);
+            far.send(&ours[..20]).unwrap();
+            far.send(&[]).unwrap();
+            assert_eq!(socket.read(Some(THEIRS)), []);
+        });
+    }
+
+    #[test]
+    fn widened_filter_finds_a_session_under_a_wrong_call_id() {
+        with_pair(|mut socket, far| {
+            socket.begin(OURS).unwrap();
+            socket.widen().unwrap();
+            socket.widen().unwrap();
+            let wrong = OURS + 1;
+            let (_, begins) = datagram(GATEWAY, wrong, REQUEST);
+            let (_, goes_on) = datagram(GATEWAY, wrong, ECHO);
+            let (_, our_own) = datagram(GATEWAY, THEIRS, REQUEST);
+            let (_, of_another_host) = datagram(Ipv4Addr::new(10, 77, 0, 3), wrong, REQUEST);
+            let (packet, right) = datagram(GATEWAY, OURS, ECHO);
+            let late = Packet {
+                call_id: wrong,
+                sequence: Some(16),
+                acknowledgment: None,
+                payload: REQUEST,
+            };
+            let late =
+                Datagram { payload: &late.emit(), ..Datagram::parse(&begins).unwrap() }.emit();
+            for octets in [&goes_on, &our_own, &of_another_host, &late, &begins, &right] {
+                far.send(octets).unwrap();
+            }
+            let expected = [Input::Stray(wrong), Input::Packet(packet)];
+            assert_eq!(socket.read(Some(THEIRS)), expected);
+            // The next call begins with its own filter.
+            socket.begin(OURS + 2).unwrap();
+            far.send(&begins).unwrap();
+            assert_eq!(socket.read(Some(THEIRS)), []);
+        });
+    }
+
+    #[test]
+    fn burst_is_bounded() {
+        with_pair(|mut socket, far| {
+            far.set_nonblocking(true).unwrap();
+            socket.begin(OURS).unwrap();
+            let (_, ours) = datagram(GATEWAY, OURS, ECHO);
+            let (mut sent, mut read) = (0, 0);
+            while read < 3 * BURST {
+                // As many as the pair holds, at most all.
+                while sent < 3 * BURST && far.send(&ours).is_ok() {
+                    sent += 1;
+                }
+                let burst = socket.read(None).len();
+                assert!((1..=BURST).contains(&burst), "{burst}");
+                read += burst;
+            }
+            assert_eq!(read, sent);
+        });
+    }
 }

@@ -156,3 +156,178 @@ fn ends(direction: Direction, local: SocketAddr, peer: SocketAddr) -> (SocketAdd
         Direction::Received => (peer, local),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::wire::ppp::{self, Frame};
+
+    /// A file of one test that goes with it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(test: &str) -> Self {
+            let name = format!("pptp-probe-{}-{test}.pcap", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn octets(&self) -> Vec<u8> {
+            std::fs::read(&self.0).unwrap()
+        }
+
+        /// The records without their headers.
+        fn records(&self) -> Vec<Vec<u8>> {
+            let octets = self.octets();
+            let mut rest = &octets[24..];
+            let mut records = Vec::new();
+            while let Some((header, body)) = rest.split_at_checked(16) {
+                let captured = u32::from_le_bytes(*header[8..].first_chunk().unwrap());
+                let original = u32::from_le_bytes(*header[12..].first_chunk().unwrap());
+                assert_eq!(captured, original);
+                let (record, next) = body.split_at(captured as usize);
+                records.push(record.to_vec());
+                rest = next;
+            }
+            assert!(rest.is_empty());
+            records
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn gre(protocol: u16, information: &[u8]) -> Vec<u8> {
+        let payload = &Frame { protocol, information }.emit();
+        Packet { call_id: 7, sequence: Some(1), acknowledgment: Some(0), payload }.emit()
+    }
+
+    fn ipv4(port: u16) -> (SocketAddr, SocketAddr) {
+        (SocketAddr::from(([192, 0, 2, 1], port)), SocketAddr::from(([192, 0, 2, 2], 1723)))
+    }
+
+    #[test]
+    fn file_begins_as_wireshark_expects() {
+        let file = Scratch::new("header");
+        Capture::create(&file.0).unwrap();
+        assert_eq!(
+            file.octets(),
+            b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00\0\0\0\0\0\0\0\0\xff\xff\x00\x00\x65\x00\x00\x00"
+        );
+    }
+
+    #[test]
+    fn segments_of_a_connection_fit_together() {
+        let file = Scratch::new("segments");
+        let mut capture = Capture::create(&file.0).unwrap();
+        capture.control(Direction::Sent, b"before").unwrap();
+        let (local, peer) = ipv4(0xd78d);
+        capture.connection(local, peer);
+        capture.control(Direction::Sent, b"four").unwrap();
+        capture.control(Direction::Received, b"sixsix").unwrap();
+        capture.control(Direction::Sent, b"x").unwrap();
+        let records = file.records();
+        // Ports, sequence and acknowledgement number, flags; then the octets.
+        let expected: [&[u8]; 3] = [
+            b"\xd7\x8d\x06\xbb\0\0\0\x01\0\0\0\x01\x50\x18\xff\xff\0\0\0\0four",
+            b"\x06\xbb\xd7\x8d\0\0\0\x01\0\0\0\x05\x50\x18\xff\xff\0\0\0\0sixsix",
+            b"\xd7\x8d\x06\xbb\0\0\0\x05\0\0\0\x07\x50\x18\xff\xff\0\0\0\0x",
+        ];
+        assert_eq!(records.len(), 3, "without a connection there are no addresses");
+        for (record, segment) in records.iter().zip(expected) {
+            let datagram = Datagram::parse(record).unwrap();
+            assert_eq!((datagram.protocol, datagram.payload), (PROTOCOL_TCP, segment));
+        }
+        let back = Datagram::parse(&records[1]).unwrap();
+        assert_eq!(
+            (IpAddr::V4(back.source), IpAddr::V4(back.destination)),
+            (peer.ip(), local.ip())
+        );
+    }
+
+    #[test]
+    fn next_connection_counts_from_the_start() {
+        let file = Scratch::new("again");
+        let mut capture = Capture::create(&file.0).unwrap();
+        for port in [1, 2] {
+            let (local, peer) = ipv4(port);
+            capture.connection(local, peer);
+            capture.control(Direction::Sent, b"four").unwrap();
+        }
+        for record in file.records() {
+            assert_eq!(record[24..28], [0, 0, 0, 1]);
+        }
+    }
+
+    #[test]
+    fn ipv6_connection_has_ipv6_headers() {
+        let file = Scratch::new("ipv6");
+        let mut capture = Capture::create(&file.0).unwrap();
+        let local = "[2001:db8::1]:9".parse().unwrap();
+        let peer = "[2001:db8::2]:1723".parse().unwrap();
+        capture.connection(local, peer);
+        capture.control(Direction::Received, b"four").unwrap();
+        let records = file.records();
+        let record = &records[0];
+        assert_eq!(record[..8], [0x60, 0, 0, 0, 0, 24, PROTOCOL_TCP, 64]);
+        assert_eq!((record[23], record[39], &record[60..]), (2, 1, &b"four"[..]));
+    }
+
+    #[test]
+    fn no_secret_is_written_and_no_length_changes() {
+        let file = Scratch::new("secrets");
+        let mut capture = Capture::create(&file.0).unwrap();
+        let (local, peer) = ipv4(1);
+        capture.connection(local, peer);
+        let packets = [
+            gre(ppp::PAP, b"\x01\x01\x00\x17\x05probe\x0cPr0be-secret"),
+            gre(ppp::CHAP, b"\x02\x01\x00\x15\x0cPr0be-secretuser"),
+            // Cut off: its lengths do not fit.
+            gre(ppp::PAP, b"\x01\x01\x00\x17\x05probe\x0cPr0be-secre"),
+            b"\x30\x81\x88\x0b\x00\x08\x00\x07Pr0be-secret".to_vec(),
+        ];
+        for packet in &packets {
+            capture.gre(Direction::Sent, packet).unwrap();
+        }
+        let octets = file.octets();
+        assert!(
+            !octets.windows(4).any(|window| b"Pr0be-secret".windows(4).any(|part| part == window))
+        );
+        for (record, packet) in file.records().iter().zip(&packets) {
+            let datagram = Datagram::parse(record).unwrap();
+            assert_eq!((datagram.protocol, datagram.payload.len()), (IP_PROTOCOL, packet.len()));
+            assert_eq!(datagram.payload[..8], packet[..8]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_as_it_is() {
+        let lcp = gre(ppp::LCP, b"\x01\x01\x00\x0a\x05\x06\xdf\x5e\x81\xdb");
+        assert_eq!(mask_gre(&lcp), lcp);
+        let challenge = gre(ppp::CHAP, b"\x01\x01\x00\x0d\x04\x01\x02\x03\x04pptp");
+        assert_eq!(mask_gre(&challenge), challenge);
+        let alone = Packet { call_id: 7, sequence: None, acknowledgment: Some(9), payload: &[] };
+        assert_eq!(mask_gre(&alone.emit()), alone.emit());
+    }
+
+    #[test]
+    fn capture_has_an_end() {
+        let file = Scratch::new("end");
+        let mut capture = Capture::create(&file.0).unwrap();
+        let (local, peer) = ipv4(1);
+        capture.connection(local, peer);
+        capture.octets = MAX_OCTETS;
+        capture.control(Direction::Sent, b"the last").unwrap();
+        capture.control(Direction::Sent, b"one too many").unwrap();
+        assert_eq!(file.records().len(), 1);
+    }
+
+    #[test]
+    fn path_that_cannot_be_written_is_an_error() {
+        assert!(Capture::create(Path::new("/nonexistent/capture.pcap")).is_err());
+    }
+}

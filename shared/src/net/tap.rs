@@ -155,3 +155,157 @@ fn describe_gre(octets: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::control::Message;
+    use crate::wire::ppp;
+
+    fn tap(verbosity: u8) -> (Tap, Instant) {
+        let started = Instant::now();
+        (Tap::new(started, verbosity, None), started + Duration::from_millis(1_250))
+    }
+
+    fn gre(protocol: u16, information: &[u8]) -> Vec<u8> {
+        let payload = &Frame { protocol, information }.emit();
+        Packet { call_id: 7, sequence: Some(3), acknowledgment: Some(2), payload }.emit()
+    }
+
+    fn lines(tap: Tap) -> Vec<String> {
+        tap.into_lines().into_iter().map(|(_, line)| line).collect()
+    }
+
+    #[test]
+    fn nothing_is_kept_that_nobody_asked_for() {
+        let (mut tap, now) = tap(1);
+        tap.control(Direction::Sent, &Message::EchoRequest { identifier: 1 }.emit(), now);
+        tap.gre(Direction::Received, &gre(ppp::LCP, &[1, 1, 0, 4]), now);
+        tap.remark("gateway closed".into(), now);
+        assert_eq!(tap.into_lines(), []);
+    }
+
+    #[test]
+    fn messages_are_named_once_however_they_are_cut() {
+        let (mut tap, now) = tap(2);
+        let octets = Message::EchoRequest { identifier: 1 }.emit();
+        let stop = b"\x00\x10\x00\x01\x1a\x2b\x3c\x4d\x00\x03\0\0\x01\0\0\0";
+        tap.control(Direction::Sent, &octets[..5], now);
+        tap.control(Direction::Received, stop, now);
+        tap.control(Direction::Sent, &[&octets[5..], &octets[..], &octets[..3]].concat(), now);
+        assert_eq!(
+            lines(tap),
+            [
+                " 1.250000 < Stop-Control-Connection-Request",
+                " 1.250000 > Echo-Request",
+                " 1.250000 > Echo-Request",
+            ]
+        );
+    }
+
+    #[test]
+    fn long_segments_are_read_to_their_end() {
+        let (mut tap, now) = tap(2);
+        let segment = Message::EchoRequest { identifier: 1 }.emit().repeat(100);
+        tap.control(Direction::Received, &segment, now);
+        assert_eq!(lines(tap).len(), 100);
+    }
+
+    #[test]
+    fn packets_are_described() {
+        let (mut tap, now) = tap(2);
+        let alone = Packet { call_id: 7, sequence: None, acknowledgment: Some(9), payload: &[] };
+        for (octets, expected) in [
+            (gre(ppp::LCP, &[1, 5, 0, 4]), "GRE seq 3 ack 2 LCP Configure-Request id 5"),
+            (gre(ppp::LCP, &[99, 5, 0, 4]), "GRE seq 3 ack 2 LCP code 99 id 5"),
+            (gre(ppp::CHAP, &[2, 5, 0, 4]), "GRE seq 3 ack 2 CHAP code 2 id 5"),
+            (gre(ppp::LCP, &[1, 5]), "GRE seq 3 ack 2 LCP 2 octets"),
+            (gre(ppp::COMPRESSED, &[0x90; 44]), "GRE seq 3 ack 2 MPPE 44 octets"),
+            (alone.emit(), "GRE ack 9"),
+            (vec![0x30, 1], "GRE malformed: GRE header needs 2 octets, 0 are there"),
+        ] {
+            tap.gre(Direction::Received, &octets, now);
+            let (level, line) = tap.lines.pop().unwrap();
+            assert_eq!((level, line), (2, format!(" 1.250000 < {expected}")));
+        }
+        let empty = Packet { call_id: 7, sequence: Some(3), acknowledgment: None, payload: &[] };
+        tap.gre(Direction::Received, &empty.emit(), now);
+        assert!(lines(tap)[0].contains("GRE seq 3 malformed PPP frame: "));
+    }
+
+    #[test]
+    fn octets_are_shown_without_secrets() {
+        let (mut tap, now) = tap(3);
+        let secret = "50723062652d736563726574";
+        tap.gre(Direction::Sent, &gre(ppp::PAP, b"\x01\x01\x00\x17\x05probe\x0cPr0be-secret"), now);
+        // A frame whose lengths do not fit could hold anything.
+        tap.gre(Direction::Sent, &gre(ppp::PAP, b"\x01\x01\x00\x16\x05probe\x0cPr0be-secret"), now);
+        tap.gre(Direction::Sent, b"\x30\x81\x88\x0b\x00\x08\x00\x07Pr0be-secret", now);
+        let shown = tap.into_lines();
+        let hex: Vec<_> = shown.iter().filter(|(level, _)| *level == 3).collect();
+        assert_eq!(hex.len(), 3);
+        assert!(hex[0].1.contains("0570726f6265"), "the name is none: {}", hex[0].1);
+        for (_, line) in &shown {
+            assert!(!line.contains(&secret[..8]) && !line.contains("Pr0be"), "{line}");
+        }
+    }
+
+    #[test]
+    fn long_octets_are_cut() {
+        let (mut tap, now) = tap(3);
+        tap.gre(Direction::Received, &gre(ppp::IPV4, &[0x45; 1400]), now);
+        let lines = lines(tap);
+        assert!(lines[1].ends_with("4545..."));
+        assert_eq!(lines[1].len(), " 1.250000 < ".len() + 1024 + 3);
+    }
+
+    #[test]
+    fn flood_does_not_fill_the_memory() {
+        let (mut tap, now) = tap(3);
+        let lcp = gre(ppp::LCP, &[9, 1, 0, 4]);
+        for _ in 0..MAX_LINES {
+            tap.gre(Direction::Received, &lcp, now);
+            tap.remark("x".into(), now);
+        }
+        assert_eq!(tap.into_lines().len(), MAX_LINES);
+    }
+
+    #[test]
+    fn after_octets_that_are_no_message_none_is_named() {
+        let (mut tap, now) = tap(2);
+        tap.control(Direction::Received, b"HTTP/1.1 400 Bad Request\r\n", now);
+        tap.control(Direction::Received, &Message::EchoRequest { identifier: 1 }.emit(), now);
+        assert_eq!(lines(tap), [""; 0]);
+    }
+
+    #[test]
+    fn new_connection_begins_with_a_whole_message() {
+        let (mut tap, now) = tap(2);
+        let octets = Message::EchoRequest { identifier: 1 }.emit();
+        tap.control(Direction::Sent, &octets[..5], now);
+        tap.connection(([192, 0, 2, 1], 9).into(), ([192, 0, 2, 2], 1723).into());
+        tap.control(Direction::Sent, &octets, now);
+        assert_eq!(lines(tap), [" 1.250000 > Echo-Request"]);
+    }
+
+    /// The file is a pipe that nobody reads any more.
+    #[test]
+    fn capture_that_breaks_off_is_said_once() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let capture = Capture::create(Path::new(&path)).unwrap();
+        let mut tap = Tap::new(Instant::now(), 0, Some(capture));
+        tap.connection(([192, 0, 2, 1], 9).into(), ([192, 0, 2, 2], 1723).into());
+        drop(reader);
+        for _ in 0..3 {
+            tap.control(Direction::Sent, b"octets", Instant::now());
+            tap.gre(Direction::Sent, b"octets", Instant::now());
+        }
+        let expected = "the capture is incomplete: Broken pipe (os error 32)".to_owned();
+        assert_eq!(tap.into_lines(), [(0, expected)]);
+    }
+}
