@@ -778,7 +778,10 @@ impl Tunnel {
             return None;
         }
         if let Some((code, from)) = self.unreachable {
-            let detail = format!("{from} answers our GRE with ICMP {}", unreachable_name(code));
+            let detail = format!(
+                "{from} answers our GRE with ICMP {} (code {code})",
+                unreachable_name(code)
+            );
             return Some(Failure::new(Phase::Gre, Reason::GreUnreachable, detail));
         }
         if counters.received == 0 && counters.acks_received == 0 {

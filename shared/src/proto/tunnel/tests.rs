@@ -312,7 +312,7 @@ fn verdicts_on_gre() {
     refused.tunnel.handle_unreachable(2, unreachable, refused.now);
     refused.tunnel.handle_unreachable(1, Ipv4Addr::LOCALHOST, refused.now);
     refused.finish();
-    let words = "192.0.2.7 answers our GRE with ICMP protocol unreachable".to_owned();
+    let words = "192.0.2.7 answers our GRE with ICMP protocol unreachable (code 2)".to_owned();
     assert_eq!(refused.failure(), (Phase::Gre, Reason::GreUnreachable, words));
     assert_eq!(refused.tunnel.ended_at(), Some(refused.started + ICMP_GRACE));
 
