@@ -9,10 +9,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
+
+/// Wait for a secret from a pipe or a terminal.
+const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+/// open(2).
+const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Longest secret that is taken, in octets.
 const LONGEST_SECRET: usize = 4096;
@@ -180,13 +186,32 @@ fn read_bounded(path: &Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, Strin
     let limit = longest as u64 + 1;
     let read = if path == Path::new("-") {
         // Past the buffer of `Stdin`, which would keep the secret.
-        standard_input().and_then(|file| file.take(limit).read_to_end(&mut octets))
+        standard_input().and_then(|file| Patient(file).take(limit).read_to_end(&mut octets))
     } else {
-        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut octets))
+        // A pipe without a writer must not block the opening.
+        File::options()
+            .read(true)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
+            .and_then(|file| Patient(file).take(limit).read_to_end(&mut octets))
     };
     match read {
         Ok(_) => Ok(octets),
         Err(error) => Err(format!("cannot read {}: {}", source_name(path), in_words(&error))),
+    }
+}
+
+/// Reads what comes within [`PATIENCE`]: the deadline of a run does not bound
+/// what is read before it.
+struct Patient(File);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut wait = [PollFd::new(&self.0, PollFlags::IN)];
+        match poll(&mut wait, Some(&PATIENCE))? {
+            0 => Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came in 5 s")),
+            _ => self.0.read(buffer),
+        }
     }
 }
 
