@@ -38,6 +38,8 @@ use super::probe::wire::{chap, gre, pap};
 pub(crate) const CALL_ID: u16 = 0x0180;
 /// The account that it knows.
 pub(crate) const ACCOUNT: (&[u8], &[u8]) = (b"probe", b"Pr0be-secret");
+/// A password that is not the account's.
+pub(crate) const WRONG: &[u8] = b"wrong";
 /// Its address inside the tunnel; it also serves DNS.
 pub(crate) const INNER: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 /// The one address in its pool.
@@ -607,10 +609,15 @@ impl Gateway {
             self.request_network();
         }
         let wanted = self.settings.mppe.map(|bits| vec![RawOption::from(&CcpOption::Mppe(bits))]);
+        if wanted.is_none() && self.ccp.request.is_none() && !self.ccp.ours {
+            // pppd without a compressor asks for nothing, but it asks.
+            self.request(ppp::CCP, &[]);
+        }
         let options = RawOption::parse_list(&packet.data).unwrap_or_default();
         match wanted {
             None if options.is_empty() => {
                 self.packet(ppp::CCP, Code::ConfigureAck, packet.identifier, &[]);
+                self.ccp.theirs = true;
             }
             None => self.packet(ppp::CCP, Code::ConfigureReject, packet.identifier, &packet.data),
             Some(wanted) if wanted == options => {
@@ -693,13 +700,13 @@ impl Gateway {
 }
 
 fn md5(identifier: u8) -> Vec<u8> {
-    answer_md5(identifier, &CHALLENGE)
+    answer_md5(identifier, ACCOUNT.1, &CHALLENGE)
 }
 
-fn answer_md5(identifier: u8, challenge: &[u8]) -> Vec<u8> {
+fn answer_md5(identifier: u8, password: &[u8], challenge: &[u8]) -> Vec<u8> {
     Md5::new()
         .chain_update([identifier])
-        .chain_update(ACCOUNT.1)
+        .chain_update(password)
         .chain_update(challenge)
         .finalize()
         .to_vec()
@@ -833,10 +840,11 @@ impl Watch {
     }
 
     fn prove_value(&mut self, identifier: u8, value: Vec<u8>) {
-        let md5 = self
-            .challenges
-            .iter()
-            .find(|challenge| value.len() == 16 && answer_md5(identifier, challenge) == value);
+        // An MD5 response depends on the identifier too, which may change.
+        let answers = |challenge: &[u8]| {
+            [ACCOUNT.1, WRONG].iter().any(|known| answer_md5(identifier, known, challenge) == value)
+        };
+        let md5 = self.challenges.iter().find(|challenge| answers(challenge));
         let proof = md5.cloned().unwrap_or(value);
         self.prove(proof);
     }

@@ -18,7 +18,7 @@ mod captured;
 mod gateway;
 mod random;
 
-use gateway::{ACCOUNT, Gateway, INNER, POOL, Reply, Settings, Watch, frame_of};
+use gateway::{ACCOUNT, Gateway, INNER, POOL, Reply, Settings, WRONG, Watch, frame_of};
 
 const OURS: u16 = 0x96de;
 const MAGIC: u32 = 0xdf5e_81db;
@@ -247,7 +247,7 @@ fn wrong_password_is_tried_once_whatever_the_method() {
     ] {
         let mut config = config(SESSION);
         let credentials = config.link.as_mut().unwrap().credentials.as_mut().unwrap();
-        credentials.password = Secret::new(b"wrong".to_vec());
+        credentials.password = Secret::new(WRONG.to_vec());
         let mut bench = Bench::with(config, Settings { auth: vec![auth], ..Settings::usual() });
         bench.finish();
         let (phase, reason, _) = bench.failure();

@@ -51,7 +51,7 @@ fn replay(capture: &str, goal: Goal, auth: AuthPolicy, mppe: &str) -> Seen {
     link.magic = magic;
     link.peer_challenge = peer_challenge;
     if capture.contains("c2230215003b31ef132c17") {
-        link.credentials.as_mut().unwrap().password = Secret::new(b"wrong".to_vec());
+        link.credentials.as_mut().unwrap().password = Secret::new(WRONG.to_vec());
     }
 
     let started = Instant::now();

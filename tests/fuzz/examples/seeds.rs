@@ -1,0 +1,243 @@
+//! Writes `seeds/`: one directory for each target, from the captures.
+//!
+//! `cargo +nightly run --manifest-path tests/fuzz/Cargo.toml --example seeds`
+//!
+//! Of messages and frames that differ in values alone the first is kept. The
+//! seeds of `session` are scripts of its own language: a gateway that is left
+//! alone to answer, for each goal and method.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pptp_fuzz::{RAW_CALL_ID, RAW_MAGIC, Step, emit_script};
+use pptp_probe::wire::gre::Packet;
+use pptp_probe::wire::ppp::{self, Frame};
+
+fn main() -> io::Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here.join("../..");
+    let seeds = here.join("seeds");
+    if seeds.exists() {
+        fs::remove_dir_all(&seeds)?;
+    }
+    let mut writer = Writer { seeds, shapes: BTreeSet::new() };
+    for path in files(&root.join("tests/fixtures/pcap"), "pcap")? {
+        for (protocol, payload) in datagrams(&fs::read(&path)?) {
+            match protocol {
+                6 => writer.control(&payload)?,
+                47 => writer.gre(&payload)?,
+                _ => {}
+            }
+        }
+    }
+    for path in files(&root.join("shared/src/proto/tunnel/captures"), "txt")? {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        writer.session(&name, &fs::read_to_string(&path)?)?;
+    }
+    writer.mppe()?;
+    writer.structured()
+}
+
+fn files(directory: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<_> = fs::read_dir(directory)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// IPv4 datagrams of a little-endian pcap file with Ethernet frames: protocol
+/// and payload; of TCP what is behind its header.
+fn datagrams(file: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut rest = file.get(24..).unwrap_or_default();
+    while let Some((header, body)) = rest.split_at_checked(16) {
+        let length = header[8..].first_chunk().map_or(0, |octets| u32::from_le_bytes(*octets));
+        let Some((record, next)) = body.split_at_checked(length as usize) else { break };
+        rest = next;
+        let Some(ip) = record.get(14..).filter(|_| record[12..14] == [8, 0]) else { continue };
+        let header = usize::from(ip[0] & 15) * 4;
+        let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+        let Some(mut payload) = ip.get(header..total) else { continue };
+        if ip[9] == 6 {
+            let offset = payload.get(12).map_or(0, |octet| usize::from(octet >> 4) * 4);
+            payload = payload.get(offset..).unwrap_or_default();
+        }
+        if !payload.is_empty() {
+            found.push((ip[9], payload.to_vec()));
+        }
+    }
+    found
+}
+
+struct Writer {
+    seeds: PathBuf,
+    /// Target, first octets and length of what was written.
+    shapes: BTreeSet<(String, Vec<u8>, usize)>,
+}
+
+impl Writer {
+    fn write(&mut self, target: &str, name: &str, octets: &[u8]) -> io::Result<()> {
+        let directory = self.seeds.join(target);
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join(name), octets)
+    }
+
+    /// Writes what has a new shape: another code or another length class.
+    fn shaped(&mut self, target: &str, what: &str, head: usize, octets: &[u8]) -> io::Result<()> {
+        let mut shape = octets[..octets.len().min(head)].to_vec();
+        // The identifier says nothing.
+        if let Some(identifier) = shape.get_mut(1) {
+            *identifier = 0;
+        }
+        if !self.shapes.insert((target.to_owned(), shape, octets.len() / 8)) {
+            return Ok(());
+        }
+        let number = self.shapes.iter().filter(|(known, _, _)| known == target).count();
+        self.write(target, &format!("{what}-{number:02}"), octets)
+    }
+
+    fn control(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.shaped("control", "message", 0, &octets[..octets.len().min(400)])
+    }
+
+    fn gre(&mut self, octets: &[u8]) -> io::Result<()> {
+        let Ok(packet) = Packet::parse(octets) else { return Ok(()) };
+        self.shaped("gre", "packet", 2, octets)?;
+        let Ok(frame) = Frame::parse(packet.payload) else { return Ok(()) };
+        let information = frame.information;
+        let name = ppp::protocol_name(frame.protocol).to_lowercase();
+        if self.shapes.insert(("frame".into(), vec![], frame.protocol.into())) {
+            self.write("ppp", &name, packet.payload)?;
+        }
+        match frame.protocol {
+            ppp::LCP | ppp::CCP | ppp::IPCP | ppp::IPV6CP => {
+                self.shaped("cp", &name, 1, information)
+            }
+            ppp::PAP => {
+                self.shaped("mask", &name, 3, packet.payload)?;
+                self.shaped("pap", &name, 1, information)?;
+                self.auth(4, &name, information)
+            }
+            ppp::CHAP => {
+                self.shaped("mask", &name, 3, packet.payload)?;
+                self.shaped("chap", &name, 1, information)?;
+                (0..4).try_for_each(|method| self.auth(method, &name, information))
+            }
+            ppp::EAP => {
+                self.shaped("mask", &name, 3, packet.payload)?;
+                self.shaped("eap", &name, 1, information)?;
+                self.auth(1, &name, information)
+            }
+            ppp::IPV4 | ppp::IPV6 => self.shaped("ip", &name, 0, information),
+            _ => Ok(()),
+        }
+    }
+
+    /// A packet of the authenticator as a script of the target `auth`.
+    fn auth(&mut self, method: u8, name: &str, packet: &[u8]) -> io::Result<()> {
+        if packet.len() > 255 || !matches!(packet[0], 1 | 3 | 4) {
+            return Ok(());
+        }
+        let mut script = vec![method, 0, 2, packet.len() as u8];
+        script.extend(packet);
+        self.shaped("auth", name, 5, &script)
+    }
+
+    /// A captured session as a script, with the numbers that the target has.
+    fn session(&mut self, name: &str, capture: &str) -> io::Result<()> {
+        let goal = match name {
+            _ if name.starts_with("candidate") => 2,
+            "link-echoes" => 1,
+            _ => 0,
+        };
+        let mut magic = None;
+        let mut octets = Vec::new();
+        let mut heard_at = 0.0;
+        for line in capture.lines() {
+            let fields: Vec<_> = line.split_ascii_whitespace().collect();
+            let Some(digits) = fields.get(3) else { continue };
+            let (ours, gre) = (fields[1] == ">", fields[2] == "gre");
+            let mut found = unhex(digits);
+            let at: f64 = fields[0].parse().unwrap_or(0.0);
+            let gap = ((at - heard_at) * 1000.0) as u16;
+            heard_at = if ours { heard_at } else { at };
+            if gre {
+                let Ok(packet) = Packet::parse(&found) else { continue };
+                let mut frame = packet.payload.to_vec();
+                if ours {
+                    let first = frame.last_chunk::<4>().copied().filter(|_| magic.is_none());
+                    magic = magic.or(first);
+                    continue;
+                }
+                if let Some(magic) = magic {
+                    replace(&mut frame, &magic, &RAW_MAGIC.to_be_bytes());
+                }
+                if packet.sequence.is_some() {
+                    octets.push((gap, false, frame));
+                }
+            } else if !ours {
+                // Outgoing-Call-Reply: our Call ID.
+                if found.get(8..10) == Some(&[0, 8]) {
+                    found[14..16].copy_from_slice(&RAW_CALL_ID.to_be_bytes());
+                }
+                octets.push((gap, true, found));
+            }
+        }
+        let mut steps: Vec<_> = octets
+            .iter()
+            .flat_map(|(gap, control, octets)| {
+                let said = if *control { Step::Control(octets) } else { Step::Frame(octets) };
+                [Step::Wait(*gap), said]
+            })
+            .filter(|step| *step != Step::Wait(0))
+            .collect();
+        steps.push(Step::Closed(false));
+        self.write("session_raw", name, &emit_script(goal, &steps))?;
+        steps.insert(steps.len() / 2, Step::Due);
+        steps.insert(steps.len() / 3, Step::Wait(80));
+        self.write("session_raw", &format!("{name}-slow"), &emit_script(goal, &steps))
+    }
+
+    fn mppe(&mut self) -> io::Result<()> {
+        for (name, chosen) in [("stateless", 0), ("stateful", 0x80)] {
+            // In order; lost and reset; repeated; changed; made up.
+            let script =
+                [chosen, 0, 0, 0, 3 + 8 * 4, 0, 7, 0, 4, 0, 5, 7, 1, 0, 6, 3, 0x90, 0, 1, 0];
+            self.write("mppe", name, &script)?;
+        }
+        Ok(())
+    }
+
+    fn structured(&mut self) -> io::Result<()> {
+        for goal in 0..4u8 {
+            for auth in 0..5u8 {
+                for (number, mppe) in [0u8, 1, 2, 0x80].into_iter().enumerate() {
+                    if goal != 0 && (mppe != 0 || auth > 1) {
+                        continue;
+                    }
+                    let eap = number as u8;
+                    let mut script = vec![goal, auth, eap, mppe, 1, 0];
+                    // All answers as they come, and what the timers do.
+                    script.extend([0xf3, 0x0a, 0xf3, 0x0a, 0xf3]);
+                    self.write("session", &format!("{goal}-{auth}-{mppe:02x}"), &script)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn replace(octets: &mut [u8], old: &[u8; 4], new: &[u8; 4]) {
+    if let Some(at) = octets.windows(4).position(|window| window == old) {
+        octets[at..at + 4].copy_from_slice(new);
+    }
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let digit = |octet: u8| char::from(octet).to_digit(16).unwrap_or(0) as u8;
+    digits.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}

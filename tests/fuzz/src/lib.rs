@@ -1,0 +1,23 @@
+//! What the fuzz targets do with their octets: one function each.
+//!
+//! [`decoders`] takes every decoder, [`machines`] the machines that are worth
+//! a target of their own, [`sessions`] whole sessions. Beside panics each
+//! looks for what must hold whatever a peer sends; a broken promise is a
+//! panic, too.
+
+#![forbid(unsafe_code)]
+
+use pptp_probe as probe;
+
+mod decoders;
+mod gateway;
+mod machines;
+mod script;
+mod sessions;
+
+pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
+pub use machines::{auth, mppe};
+pub use sessions::{raw as session_raw, structured as session};
+
+/// What a seed for [`session_raw`] is made of.
+pub use script::{RAW_CALL_ID, RAW_MAGIC, Step, emit as emit_script};
