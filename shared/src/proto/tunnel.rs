@@ -432,23 +432,19 @@ impl Tunnel {
 
     /// A signal ends the run; what is decided stays as it is.
     pub fn interrupt(&mut self, now: Instant) {
-        if !self.is_closing() {
-            let detail = format!("interrupted while {}", self.stage());
-            self.seen.failure = Some(Failure::new(self.phase(), Reason::Interrupted, detail));
-        }
+        let detail = format!("interrupted while {}", self.stage());
+        self.fail(Failure::new(self.phase(), Reason::Interrupted, detail), now);
         self.abort(now);
     }
 
-    /// Says everything that is left to say at once and waits for nothing.
+    /// Says everything that is left to say at once and waits for nothing. A
+    /// session that is not decided by now has missed its time: its process may
+    /// have been stopped past both deadlines.
     pub fn abort(&mut self, now: Instant) {
         if self.stage == Stage::Finished {
             return;
         }
-        if !self.is_closing()
-            && let Some(link) = &mut self.link
-        {
-            link.close(now);
-        }
+        self.expire(now);
         self.control.abort();
         self.drain(now);
         self.stage = Stage::Finished;
