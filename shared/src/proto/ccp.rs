@@ -82,6 +82,11 @@ impl CcpNegotiator {
     }
 }
 
+/// Whether a CCP option asks for MPPE.
+pub fn is_mppe(option: &RawOption) -> bool {
+    matches!(CcpOption::from(option), CcpOption::Mppe(_))
+}
+
 /// MPPE bits in words: `128 stateless`.
 pub fn describe(bits: u32) -> String {
     let mut words: Vec<&str> = Vec::new();
@@ -154,7 +159,7 @@ impl Negotiator for CcpNegotiator {
     }
 
     fn rejected(&mut self, options: &[RawOption]) {
-        if options.iter().any(|raw| matches!(CcpOption::from(raw), CcpOption::Mppe(_))) {
+        if options.iter().any(is_mppe) {
             self.refused = true;
             self.ask = 0;
         }

@@ -145,7 +145,8 @@ pub struct Link {
     keys: Option<MasterKeys>,
     ccp: Automaton<CcpNegotiator>,
     ccp_done: bool,
-    ccp_rejected_by_us: bool,
+    /// The gateway asked for MPPE and was told that there is none.
+    mppe_rejected: bool,
     ccp_hold_until: Option<Instant>,
     ipcp: Automaton<IpcpNegotiator>,
     encryptor: Option<Encryptor>,
@@ -188,7 +189,7 @@ impl Link {
             keys: None,
             ccp: Automaton::new(CcpNegotiator::new(config.mppe), config.timing),
             ccp_done: false,
-            ccp_rejected_by_us: false,
+            mppe_rejected: false,
             ccp_hold_until: None,
             ipcp: Automaton::new(
                 IpcpNegotiator::new(config.ask_dns, config.ask_nbns),
@@ -649,7 +650,8 @@ impl Link {
             return self.auth_unacceptable();
         }
         let text = if data.is_empty() { String::new() } else { format!(": {}", escape(data)) };
-        if self.ccp_rejected_by_us && !self.ccp_done_with_mppe() {
+        // Who insists terminates at once and lets no IP up.
+        if self.mppe_rejected && !self.ipcp.is_opened() {
             return self.fail(
                 Phase::Ccp,
                 Reason::MppeRequired,
@@ -664,10 +666,6 @@ impl Link {
             Reason::Terminated,
             format!("gateway terminated the link while {}{text}", self.stage()),
         );
-    }
-
-    fn ccp_done_with_mppe(&self) -> bool {
-        self.ccp_done && self.encryptor.is_some()
     }
 
     fn lcp_up(&mut self, now: Instant) {
@@ -785,19 +783,24 @@ impl Link {
     }
 
     fn handle_ccp(&mut self, frame: Frame<'_>, now: Instant) {
+        let packet = Packet::parse(frame.information);
+        let asked = match &packet {
+            Ok(Packet { code: Code::ConfigureRequest, data, .. }) => {
+                RawOption::parse_list(data).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
         if !self.wants_mppe() {
-            self.ccp_rejected_by_us = true;
+            // pppd without MPPE asks for Deflate and BSD-Compress here.
+            self.mppe_rejected |= asked.iter().any(ccp::is_mppe);
             return self.reject_protocol(frame);
         }
-        let Ok(packet) = Packet::parse(frame.information) else {
+        let Ok(packet) = packet else {
             self.counters.malformed += 1;
             return;
         };
-        if self.ccp_hold_until.is_some()
-            && packet.code == Code::ConfigureRequest
-            && let Ok(options) = RawOption::parse_list(&packet.data)
-        {
-            self.ccp.negotiator_mut().follow(&options);
+        if self.ccp_hold_until.is_some() {
+            self.ccp.negotiator_mut().follow(&asked);
         }
         self.start_ccp(now);
         let Some(packet) = self.ccp.handle_packet(packet, now) else { return };

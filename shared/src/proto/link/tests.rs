@@ -536,6 +536,31 @@ fn gateway_that_insists_on_excluded_mppe() {
 }
 
 #[test]
+fn gateway_that_terminates_for_another_reason_does_not_insist_on_mppe() {
+    let text = b"No network protocols running";
+    let deflate = RawOption::emit_list(&[RawOption::new(26, &[0x78, 0])]);
+
+    let mut bench = Bench::after(AUTHENTICATED, "none");
+    let flight = bench.give(ppp::CCP, Code::ConfigureRequest, 1, &deflate);
+    assert_eq!(flight, ["LCP Protocol-Reject 1"]);
+    bench.give(ppp::LCP, Code::TerminateRequest, 2, text);
+    let (phase, reason, _) = bench.failure();
+    assert_eq!((phase, reason), (Phase::Ipcp, Reason::Terminated));
+
+    let mut bench = Bench::after(AUTHENTICATED, "none");
+    bench.frame(&captured("<")[AUTHENTICATED]);
+    bench.give(ppp::IPCP, Code::ConfigureRequest, 1, &ipcp(&[address(1)]));
+    let mut asked = vec![address(10)];
+    asked
+        .extend([IpcpOption::PrimaryDns, IpcpOption::SecondaryDns].map(|f| f(Ipv4Addr::LOCALHOST)));
+    bench.give(ppp::IPCP, Code::ConfigureNak, 1, &ipcp(&asked));
+    bench.give(ppp::IPCP, Code::ConfigureAck, 2, &ipcp(&asked));
+    bench.give(ppp::LCP, Code::TerminateRequest, 2, b"Connect time expired");
+    let (phase, reason, _) = bench.failure();
+    assert_eq!((phase, reason), (Phase::Data, Reason::Terminated));
+}
+
+#[test]
 fn silence_in_ccp_ends_after_ten_requests() {
     let count = |sent: Vec<String>| {
         sent.iter().filter(|outline| outline.starts_with("CCP Configure-Request")).count()
