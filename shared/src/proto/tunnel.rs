@@ -220,6 +220,8 @@ pub struct Tunnel {
     widen_at: Option<Instant>,
     gre_since: Instant,
     gre_last_input: Option<Instant>,
+    /// When a gateway that says nothing is asked whether it still hears us.
+    quiet_at: Option<Instant>,
     /// GRE that came before the Outgoing-Call-Reply: the two take different
     /// ways.
     early: Vec<Vec<u8>>,
@@ -253,6 +255,7 @@ impl Tunnel {
             widen_at: None,
             gre_since: now,
             gre_last_input: None,
+            quiet_at: None,
             early: Vec::new(),
             link: None,
             strays: Vec::new(),
@@ -347,6 +350,7 @@ impl Tunnel {
                 self.mark(Phase::Gre, now);
             }
             self.gre_last_input = Some(now);
+            self.quiet_at = Some(now + self.patience / 4);
         }
         self.drain(now);
         let arrived = self.gre_packets;
@@ -392,6 +396,10 @@ impl Tunnel {
             {
                 self.fail(failure, now);
             }
+        }
+        if self.quiet_at.is_some_and(|at| at <= now) {
+            self.quiet_at = Some(now + self.patience / 4);
+            self.ask_whether_heard(now);
         }
         match self.stage {
             Stage::ControlEcho { until, .. } if until <= now => {
@@ -468,6 +476,7 @@ impl Tunnel {
             own,
             self.gre_until,
             self.widen_at,
+            self.quiet_at,
             self.control.poll_timeout(),
             self.gre.as_ref().and_then(GreChannel::poll_timeout),
             self.link.as_ref().and_then(Link::poll_timeout),
@@ -522,6 +531,7 @@ impl Tunnel {
     fn close(&mut self, now: Instant) {
         self.gre_until = None;
         self.widen_at = None;
+        self.quiet_at = None;
         self.ended_at.get_or_insert(now);
         match &mut self.link {
             // Where nothing of ours arrives a Terminate-Request is not waited for.
@@ -639,6 +649,19 @@ impl Tunnel {
         self.seen.call_reply = Some(reply);
         for octets in std::mem::take(&mut self.early) {
             self.handle_gre_input(&octets, now);
+        }
+    }
+
+    /// accel-ppp acknowledges with data only, so while its RADIUS server thinks,
+    /// it looks like GRE that stopped; an LCP echo tells the two apart.
+    fn ask_whether_heard(&mut self, now: Instant) {
+        if let (Stage::Link, Some(gre), Some(link)) = (self.stage, &self.gre, &mut self.link)
+            && !gre.all_acknowledged()
+            && link.phase() != Phase::Lcp
+        {
+            link.give_up_echoes();
+            link.echo(now);
+            self.drain(now);
         }
     }
 

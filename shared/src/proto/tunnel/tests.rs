@@ -504,6 +504,18 @@ fn silence_of_the_daemon_is_not_taken_for_silence_of_gre() {
     }
 }
 
+/// accel-ppp sends no acknowledgement alone, but its LCP answers while RADIUS
+/// does not.
+#[test]
+fn gateway_that_acknowledges_with_data_only_is_asked_whether_it_hears_us() {
+    let mut bench = Bench::at(SESSION, "waiting for the verdict on our response");
+    bench.sent.clear();
+    bench.wait(seconds(3));
+    bench.tunnel.expire(bench.now);
+    let words = "still waiting for the verdict on our response after 3.0 s".to_owned();
+    assert_eq!(bench.failure(), (Phase::Auth, Reason::Silent, words));
+}
+
 #[test]
 fn trickle_of_a_reply_is_told_apart_from_silence() {
     let mut bench = Bench::new(CONTROL);
