@@ -298,6 +298,18 @@ impl Authenticatee {
         }
     }
 
+    /// LCP was negotiated once more and nothing is decided yet: the PAP request
+    /// goes out again, octet for octet. pppd throws away whatever comes before
+    /// its LCP is open, after the GRE layer acknowledged it.
+    pub fn link_up_again(&mut self, now: Instant) {
+        if let State::WaitPapVerdict { sent, retry_at, .. } = &mut self.state
+            && *sent < PAP_SENDS
+        {
+            *retry_at = Some(now);
+            self.handle_timeout(now);
+        }
+    }
+
     /// The next packet to send: PPP protocol and packet.
     pub fn poll_transmit(&mut self) -> Option<(u16, Vec<u8>)> {
         self.transmits.pop_front()

@@ -701,6 +701,8 @@ impl Link {
             if *begun != protocol {
                 let detail = format!("gateway asked for {begun} first and then for {protocol}");
                 self.fail(Phase::Auth, Reason::AuthOfferedUnacceptable, detail);
+            } else if let Some(auth) = &mut self.auth {
+                auth.link_up_again(now);
             }
             return;
         }

@@ -449,6 +449,30 @@ fn lcp_may_be_negotiated_again_during_authentication() {
     }
 }
 
+/// The gateway's GRE acknowledged the request, but its LCP was not open yet.
+#[test]
+fn pap_request_goes_out_again_when_lcp_was_negotiated_again() {
+    let auth = AuthPolicy::OneOf(vec![Method::Pap]);
+    let mut bench = Bench::new(config(Goal::Network, auth, "any"));
+    let request = lcp_request(Some(&AuthProtocol::Pap));
+    bench.give(ppp::LCP, Code::ConfigureRequest, 1, &request);
+    let own = RawOption::emit_list(&[RawOption::from(&LcpOption::MagicNumber(MAGIC))]);
+    bench.link.handle_frame(&packet(ppp::LCP, Code::ConfigureAck, 1, &own), bench.now);
+    let first = bench.frames();
+    bench.link.delivered();
+    let mut sent = 1;
+    for identifier in 2..9 {
+        bench.give(ppp::LCP, Code::ConfigureRequest, identifier, &request);
+        bench.link.handle_frame(&packet(ppp::LCP, Code::ConfigureAck, identifier, &own), bench.now);
+        let again = bench.frames();
+        assert!(again.is_empty() || again == first, "octet for octet");
+        sent += again.len();
+        bench.link.delivered();
+    }
+    assert_eq!(sent, 4, "not for ever");
+    assert_eq!(bench.wait_for_ever(), NONE);
+}
+
 #[test]
 fn another_method_the_second_time_is_not_tried() {
     let auth = AuthPolicy::OneOf(vec![Method::MsChapV2, Method::Pap]);
