@@ -141,6 +141,8 @@ pub struct Automaton<N> {
     restart: Duration,
     restart_at: Option<Instant>,
     identifier: u8,
+    /// Of Code-Rejects: a request that is outstanding keeps its own.
+    reject_identifier: u8,
     /// Options of the request that waits for its answer.
     outstanding: Option<Vec<RawOption>>,
     last_request_at: Option<Instant>,
@@ -163,6 +165,7 @@ impl<N: Negotiator> Automaton<N> {
             restart: timing.restart,
             restart_at: None,
             identifier: 0,
+            reject_identifier: 0,
             outstanding: None,
             last_request_at: None,
             terminate_data: Vec::new(),
@@ -298,8 +301,8 @@ impl<N: Negotiator> Automaton<N> {
         }
         let mut data = packet.emit();
         data.truncate(1400);
-        self.identifier = self.identifier.wrapping_add(1);
-        self.transmit(Code::CodeReject, self.identifier, data);
+        self.reject_identifier = self.reject_identifier.wrapping_add(1);
+        self.transmit(Code::CodeReject, self.reject_identifier, data);
     }
 
     /// The peer rejected this protocol as a whole (RXJ-).
@@ -732,6 +735,18 @@ mod tests {
             assert_eq!(out, codes, "{label}");
             assert_eq!(a.state(), to, "{label}");
         }
+    }
+
+    #[test]
+    fn code_reject_does_not_disturb_the_request_that_is_out() {
+        let now = Instant::now();
+        let mut a = in_state(State::ReqSent, now);
+        for identifier in 1..=2 {
+            a.reject_code(&packet(Code::Other(200), 40, &[]));
+            assert_eq!(sent(&mut a), [(Code::CodeReject, identifier)]);
+        }
+        a.handle_packet(packet(Code::ConfigureAck, 1, &[]), now);
+        assert_eq!(a.state(), State::AckRcvd);
     }
 
     #[test]
