@@ -2,7 +2,8 @@
 //! section 6; RFC 1662; RFC 1570; RFC 1990).
 //!
 //! It asks for a magic number, to recognise a loop, and for an MRU where one
-//! was chosen; for nothing else, so that one round trip is enough. It grants
+//! was chosen or the gateway wants one; for nothing else, so that one round
+//! trip is enough. It grants
 //! everything harmless. Which authentication protocol it grants is the policy
 //! of the run; every proposal is remembered.
 //!
@@ -245,9 +246,9 @@ impl Negotiator for LcpNegotiator {
     fn naked(&mut self, options: &[RawOption]) {
         for raw in options {
             match LcpOption::from(raw) {
-                LcpOption::MaximumReceiveUnit(octets) if self.mru.is_some() => {
-                    self.mru = Some(octets);
-                }
+                // Also where we did not ask: a peer may prompt for an option
+                // (RFC 1661, section 5.3), and would do so for ever.
+                LcpOption::MaximumReceiveUnit(octets) => self.mru = Some(octets),
                 LcpOption::MagicNumber(_) => {
                     // The peer saw its own number in ours: a loop or chance.
                     self.magic = self.magic.map(|magic| magic.wrapping_mul(0x9e37_79b1) | 1);
@@ -333,6 +334,14 @@ mod tests {
         assert!(!lcp.looped());
         lcp.judge(&own);
         assert!(lcp.looped());
+    }
+
+    #[test]
+    fn gateway_that_wants_a_smaller_mru_gets_it_unasked() {
+        let mut lcp = LcpNegotiator::new(AuthPolicy::Whatever, 7, None);
+        let mru = RawOption::new(1, &1450u16.to_be_bytes());
+        lcp.naked(std::slice::from_ref(&mru));
+        assert_eq!(lcp.request(), [mru, RawOption::new(5, &[0, 0, 0, 7])]);
     }
 
     #[test]
