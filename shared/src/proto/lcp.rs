@@ -10,8 +10,8 @@
 //! What real gateways do: pppd proposes ACCM, authentication, magic number,
 //! PFC and ACFC; after a Nak it moves on to what was suggested, if it has
 //! that, or else drops what it had proposed; after a Reject of authentication
-//! it finishes LCP and then terminates. Windows RRAS and accel-ppp also send
-//! MRRU, endpoint discriminator or callback.
+//! it finishes LCP and then terminates. Windows RRAS also sends MRRU, endpoint
+//! discriminator or callback; accel-ppp sends none of these, but an MRU.
 
 use super::auth::AuthProtocol;
 use super::automaton::{Negotiator, Verdict};

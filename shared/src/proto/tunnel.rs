@@ -860,7 +860,7 @@ impl Tunnel {
                         );
                         return Failure::new(Phase::Gre, Reason::GreStopped, detail);
                     }
-                    (_, Some(link)) if link.phase() == Phase::Lcp => {
+                    (_, Some(link)) if link.phase() == Phase::Lcp && link.answered() => {
                         (Phase::Lcp, Reason::LcpNotConverging)
                     }
                     (_, Some(link)) => (link.phase(), Reason::Silent),

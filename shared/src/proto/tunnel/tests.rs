@@ -477,6 +477,22 @@ fn expiry_names_what_was_waited_for() {
     assert_eq!(converging.failure(), (Phase::Lcp, LcpNotConverging, words));
 }
 
+/// pptpd acknowledges while pppd hangs after its first words.
+#[test]
+fn gateway_that_answers_no_request_of_ours_is_silent() {
+    let mut bench = Bench::at(LINK, "negotiating LCP");
+    bench.give(&packet(ppp::LCP, Code::ConfigureRequest, 1, &[]));
+    bench.collect();
+    for transmit in std::mem::take(&mut bench.sent) {
+        bench.gateway.handle(&transmit);
+    }
+    let acknowledgement = bench.gateway.acknowledgement();
+    bench.tunnel.handle_gre_input(&acknowledgement, bench.now);
+    bench.tunnel.expire(bench.now + seconds(1));
+    let words = "still negotiating LCP after 1.0 s".to_owned();
+    assert_eq!(bench.failure(), (Phase::Lcp, Reason::Silent, words));
+}
+
 /// What we sent arrives and is acknowledged, but the daemon says no more.
 #[test]
 fn silence_of_the_daemon_is_not_taken_for_silence_of_gre() {
