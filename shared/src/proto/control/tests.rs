@@ -418,13 +418,22 @@ fn farewell_without_any_answer() {
 }
 
 #[test]
-fn farewell_is_begun_once() {
-    for place in [CallUp, WaitDisconnect, WaitStopReply] {
+fn farewell_begins_once_and_with_what_there_is_to_end() {
+    for (place, said) in [
+        (WaitStartReply, vec![stop()]),
+        (Established, vec![stop()]),
+        (WaitEchoReply, vec![stop()]),
+        (WaitCallReply, vec![clear()]),
+        (CallUp, vec![clear()]),
+        (WaitDisconnect, vec![]),
+        (WaitStopReply, vec![]),
+    ] {
         let mut bench = Bench::at(place);
         bench.connection.close(bench.now);
-        bench.sent();
+        assert_eq!(bench.sent(), said, "{place:?}");
         bench.connection.close(bench.now);
-        assert_eq!(bench.sent(), [], "{place:?}");
+        assert_eq!(bench.sent(), []);
+        assert!(bench.connection.poll_timeout().is_some());
     }
 }
 

@@ -533,6 +533,14 @@ fn gateway_that_acknowledges_with_data_only_is_asked_whether_it_hears_us() {
 }
 
 #[test]
+fn expiry_while_the_keys_are_being_proved_is_silence_in_the_data_phase() {
+    let mut bench = Bench::at(SESSION, "waiting for an encrypted echo");
+    bench.tunnel.expire(bench.now + ms(300));
+    let words = "still waiting for an encrypted echo after 300 ms".to_owned();
+    assert_eq!(bench.failure(), (Phase::Data, Reason::Silent, words));
+}
+
+#[test]
 fn trickle_of_a_reply_is_told_apart_from_silence() {
     let mut bench = Bench::new(CONTROL);
     bench.tunnel.handle_control_input(b"\x00\x9c\x00", bench.now);
