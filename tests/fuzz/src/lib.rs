@@ -1,7 +1,7 @@
 //! What the fuzz targets do with their octets: one function each.
 //!
-//! [`decoders`] takes every decoder, [`machines`] the machines that are worth
-//! a target of their own, [`sessions`] whole sessions. Beside panics each
+//! `decoders` takes every decoder, `machines` the machines that are worth a
+//! target of their own, `sessions` whole sessions. Beside panics each
 //! looks for what must hold whatever a peer sends; a broken promise is a
 //! panic, too.
 
