@@ -196,8 +196,18 @@ pub struct SuccessText {
 }
 
 impl SuccessText {
-    /// Takes a text apart; what is missing stays absent.
+    /// Takes a text apart; what is missing stays absent. Some gateways leave
+    /// out the blank before `M=`, which pppd understands too.
     pub fn parse(text: &[u8]) -> Self {
+        const PROOF: usize = b"S=".len() + 40;
+        let apart;
+        let text = match text.split_at_checked(PROOF) {
+            Some((proof, rest)) if text.starts_with(b"S=") && !rest.starts_with(b" ") => {
+                apart = [proof, b" ", rest].concat();
+                &apart
+            }
+            _ => text,
+        };
         let mut found = Self::default();
         found.message = words(text, |key, value| match key {
             b'S' if found.authenticator_response.is_none() => {
@@ -546,6 +556,10 @@ mod tests {
         // pppd behind RADIUS.
         let text = SuccessText::parse(b"S=CDC113112A0AA73B51A05417C1E1976DE12009A9");
         assert!(text.authenticator_response.is_some() && text.message.is_empty());
+
+        let text = SuccessText::parse(b"S=CDC113112A0AA73B51A05417C1E1976DE12009A9M=Welcome back");
+        assert!(text.authenticator_response.is_some());
+        assert_eq!(text.message, b"Welcome back");
 
         let text = SuccessText::parse(b"Access granted");
         assert_eq!(text.authenticator_response, None);
