@@ -11,11 +11,16 @@
 //! allows a retry (pppd says `R=1` each time), and before the verdict only the
 //! challenge that was answered is answered again.
 //!
-//! Real gateways: pppd repeats an unanswered challenge every 3 s under the same
-//! identifier; identifiers of verdicts are not compared, as pppd does not
-//! either and a verdict that matters proves itself. Where the RFCs are silent
-//! on a verdict without a challenge, MS-CHAPv2 takes it as an impostor's, the
-//! others wait on.
+//! The RFCs would have it otherwise in two places. RFC 1334 changes the
+//! identifier of a PAP request that is sent again; here it goes out octet for
+//! octet, so that nobody counts it as another attempt. RFC 1994 lets an
+//! authenticator that heard no response send another challenge, which would
+//! have to be answered; that stays unanswered.
+//!
+//! Real gateways: pppd and accel-ppp repeat an unanswered challenge as it is.
+//! Identifiers of verdicts are not compared, for a verdict that matters proves
+//! itself. Where the RFCs are silent on a success without a challenge,
+//! MS-CHAPv2 takes it as an impostor's, EAP as a mistake, and CHAP waits on.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -39,7 +39,8 @@ pub enum Packet {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthenticateRequest {
-    /// Set anew for each attempt, kept in a retransmission.
+    /// The RFC wants another one each time; a caller here keeps it when it
+    /// sends the request again, see [`crate::proto::auth`].
     pub identifier: u8,
     /// User name, 0 to 255 octets; what is longer is cut.
     pub peer_id: Vec<u8>,
