@@ -202,7 +202,11 @@ impl SuccessText {
         const PROOF: usize = b"S=".len() + 40;
         let apart;
         let text = match text.split_at_checked(PROOF) {
-            Some((proof, rest)) if text.starts_with(b"S=") && !rest.starts_with(b" ") => {
+            Some((proof, rest))
+                if proof.starts_with(b"S=")
+                    && proof[2..].iter().all(u8::is_ascii_hexdigit)
+                    && !rest.starts_with(b" ") =>
+            {
                 apart = [proof, b" ", rest].concat();
                 &apart
             }
@@ -453,6 +457,13 @@ mod tests {
         UNKNOWN_USER,
         MD5_FAILURE,
     ];
+
+    #[test]
+    fn what_only_looks_like_a_proof_stays_a_message() {
+        let text = [b"S=".as_slice(), &[b'x'; 40], b"M=no"].concat();
+        let found = SuccessText::parse(&text);
+        assert_eq!((found.authenticator_response, found.message), (None, text));
+    }
 
     #[test]
     fn literal_octets_of_pppd() {
