@@ -2,9 +2,10 @@
 //!
 //! Owns one function. What counts as a secret is the password itself and
 //! everything that lets one guess it offline: responses with the peer's part
-//! of the challenge, and the proof of an MS-CHAPv2 gateway. Challenges, user
-//! names and texts stay, and so do all lengths. Encrypted frames are left as
-//! they are.
+//! of the challenge, the proof of an MS-CHAPv2 gateway, and what is encrypted by
+//! MPPE: the keys of MS-CHAPv1 come from the password and a challenge that
+//! everybody saw (RFC 3079, section 2), so a guess could be tried on it.
+//! Challenges, user names and texts stay, and so do all lengths.
 
 use std::ops::Range;
 
@@ -12,6 +13,8 @@ use super::{eap, ppp};
 
 /// Octets of code, identifier and length.
 const HEADER: usize = 4;
+/// Octets of flags and coherency count.
+const MPPE_HEADER: usize = 2;
 
 /// A copy of a PPP frame with its secrets overwritten by zero octets; of the
 /// same length. The frame begins with the protocol field, of one or two
@@ -20,6 +23,12 @@ const HEADER: usize = 4;
 pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
     let mut masked = frame.to_vec();
     let start = if frame.starts_with(&[0xff, 0x03]) { 2 } else { 0 };
+    if let Ok(ppp::Frame { protocol: ppp::COMPRESSED, information }) = ppp::Frame::parse(frame) {
+        // The header with the coherency count says nothing about the key.
+        let encrypted = frame.len() - information.len().saturating_sub(MPPE_HEADER);
+        masked[encrypted..].fill(0);
+        return masked;
+    }
     // The three protocols are even in their first octet, so that it cannot be
     // left out.
     let Some([high, low, ..]) = masked.get(start..) else {
@@ -151,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn encrypted_octets_are_blanked_behind_the_coherency_count() {
+        for header in [&[0xff, 0x03, 0x00, 0xfd][..], &[0x00, 0xfd], &[0xfd]] {
+            let frame = [header, &[0x90, 0x01, 7, 8, 9]].concat();
+            assert_eq!(mask_ppp(&frame), [header, &[0x90, 0x01, 0, 0, 0]].concat());
+        }
+        assert_eq!(mask_ppp(&[0xfd, 0x90]), [0xfd, 0x90]);
+    }
+
+    #[test]
     fn pap_request_keeps_the_name_and_loses_the_password() {
         assert_eq!(
             mask_ppp(b"\xc0\x23\x01\x01\x00\x17\x05probe\x0cPr0be-secret"),
@@ -193,12 +211,11 @@ mod tests {
 
     #[test]
     fn challenge_failure_and_other_protocols_stay() {
-        let literals: [&[u8]; 7] = [
+        let literals: [&[u8]; 6] = [
             b"\xc2\x23\x01\x08\x00\x0e\x04\x3c\x31\x27\xaapptpd",
             b"\xc2\x23\x04\xec\x00\x24E=691 R=1 C=6dc7f9c19003e176 V=0",
             b"\xff\x03\xc0\x21\x01\x01\x00\x04",
             b"\x21\x45\x00\x00",
-            b"\x00\xfd\x90\x00\x49\xd7",
             b"\xc2\x27\x01\x07\x00\x05\x01",
             b"\xc2\x27\x02\x07\x00\x0a\x01probe",
         ];
