@@ -50,6 +50,7 @@ pub mod ip;
 pub mod mask;
 pub mod pap;
 pub mod ppp;
+pub mod radius;
 
 /// Why octets are not the message they should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
