@@ -168,6 +168,22 @@ words! {
         Interrupted = 49, "interrupted";
         /// A mistake in pptp-monitor.
         Internal = 50, "internal";
+        /// No RADIUS reply.
+        RadiusSilent = 51, "radius_silent";
+        /// A RADIUS reply that is signed with another secret.
+        RadiusSecretMismatch = 52, "radius_secret_mismatch";
+        /// Access-Challenge.
+        RadiusChallenge = 53, "radius_challenge";
+        /// A RADIUS reply from an address or port that was not asked.
+        RadiusWrongSource = 54, "radius_wrong_source";
+        /// RADIUS replies without Message-Authenticator (CVE-2024-3596).
+        RadiusUnsigned = 55, "radius_unsigned";
+        /// A login that was accepted, but without MPPE keys.
+        MppeKeysMissing = 56, "mppe_keys_missing";
+        /// A reply attribute is missing or not the expected one.
+        AttributeUnexpected = 57, "attribute_unexpected";
+        /// TLS did not come up.
+        TlsFailed = 58, "tls_failed";
     }
 }
 
@@ -177,7 +193,10 @@ impl Reason {
     pub fn state(self) -> State {
         match self {
             Self::None => State::Ok,
-            Self::GreReordered | Self::GreDuplicated | Self::GreLossy => State::Warning,
+            Self::GreReordered
+            | Self::GreDuplicated
+            | Self::GreLossy
+            | Self::RadiusUnsigned => State::Warning,
             Self::ResolverFailed
             | Self::Permission
             | Self::Local
@@ -364,6 +383,37 @@ impl Reason {
             }
             Self::Internal => {
                 ("pptp-monitor made a mistake", "report it with the line and the version")
+            }
+            Self::RadiusSilent => (
+                "the RADIUS server does not answer",
+                "check server, port and firewall; it ignores unknown clients and wrong secrets",
+            ),
+            Self::RadiusSecretMismatch => (
+                "the reply is signed with another shared secret",
+                "set the same shared secret on server and client",
+            ),
+            Self::RadiusChallenge => (
+                "the server asks for one more answer",
+                "use an account without a second factor",
+            ),
+            Self::RadiusWrongSource => (
+                "the answer comes from an address or port that was not asked",
+                "bind the server to the address that its clients ask; check NAT",
+            ),
+            Self::RadiusUnsigned => (
+                "replies carry no Message-Authenticator (CVE-2024-3596)",
+                "update the RADIUS server; require Message-Authenticator on both sides",
+            ),
+            Self::MppeKeysMissing => (
+                "accepted, but no encrypted session can come up",
+                "let the server send MPPE keys (FreeRADIUS: use_mppe in mods-enabled/mschap)",
+            ),
+            Self::AttributeUnexpected => (
+                "a reply attribute is missing or not the expected one",
+                "compare the account's reply attributes on the server",
+            ),
+            Self::TlsFailed => {
+                ("TLS did not come up", "check certificates, names and dates on both sides")
             }
         }
     }
