@@ -12,7 +12,7 @@
 //! without `M=`.
 
 use super::pap::{Header, emit_prefixed, prefixed};
-use super::{Reader, Result, Writer};
+use super::{Reader, Result, Writer, number, unhex};
 
 /// A CHAP packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -400,24 +400,8 @@ fn push_word(text: &mut Vec<u8>, key: &str, value: &[u8]) {
     text.extend_from_slice(value);
 }
 
-fn number(digits: &[u8]) -> Option<u32> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
-}
-
-fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
-    let nibble = |digit: u8| char::from(digit).to_digit(16);
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|&[high, low]| Some((nibble(high)? << 4 | nibble(low)?) as u8)).collect()
 }
 
 #[cfg(test)]
