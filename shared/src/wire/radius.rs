@@ -13,6 +13,8 @@
 //! format (RFC 2865, section 5.26) stay one attribute 26. Long values split
 //! over several attributes are not put together.
 
+pub mod dictionary;
+
 use super::{Error, Reader, Result, Writer};
 
 /// Octets before the attributes.
@@ -65,6 +67,11 @@ impl AttributeId {
 
     const fn microsoft(number: u8) -> Self {
         Self { vendor: 311, number }
+    }
+
+    /// Octets of its longest value.
+    const fn longest(self) -> usize {
+        if self.vendor == 0 { MAX_VALUE } else { MAX_VENDOR_VALUE }
     }
 }
 
@@ -301,8 +308,7 @@ impl Draft {
     /// [`MAX_VALUE`] or [`MAX_VENDOR_VALUE`] the end is cut.
     pub fn attribute(&mut self, id: AttributeId, value: &[u8]) {
         let writer = &mut self.0;
-        let longest = if id.vendor == 0 { MAX_VALUE } else { MAX_VENDOR_VALUE };
-        let value = &value[..value.len().min(longest)];
+        let value = &value[..value.len().min(id.longest())];
         if id.vendor != 0 {
             writer.u8(id::VENDOR_SPECIFIC.number);
             writer.u8((value.len() + 8) as u8);
