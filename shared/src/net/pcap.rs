@@ -10,8 +10,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::wire::gre::{IP_PROTOCOL, Packet};
-use crate::wire::ip::{Datagram, PROTOCOL_TCP};
+use crate::wire::ip::{Datagram, PROTOCOL_TCP, PROTOCOL_UDP};
 use crate::wire::mask::mask_ppp;
+use crate::wire::radius::mask::mask_radius;
 
 const MAGIC_MICROSECONDS: u32 = 0xA1B2_C3D4;
 const LINKTYPE_RAW: u32 = 101;
@@ -92,6 +93,29 @@ impl Capture {
         let (Some(local), Some(peer)) = (self.local, self.peer) else { return Ok(()) };
         let (source, destination) = ends(direction, local, peer);
         self.datagram(source.ip(), destination.ip(), IP_PROTOCOL, &mask_gre(octets))
+    }
+
+    /// Writes a RADIUS packet as a UDP datagram, secrets blanked.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn radius(
+        &mut self,
+        direction: Direction,
+        octets: &[u8],
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> io::Result<()> {
+        let (source, destination) = ends(direction, local, peer);
+        let octets = mask_radius(octets);
+        let mut datagram = Vec::with_capacity(8 + octets.len());
+        datagram.extend(source.port().to_be_bytes());
+        datagram.extend(destination.port().to_be_bytes());
+        datagram.extend(((8 + octets.len()) as u16).to_be_bytes());
+        // Checksum left out.
+        datagram.extend([0, 0]);
+        datagram.extend(octets);
+        self.datagram(source.ip(), destination.ip(), PROTOCOL_UDP, &datagram)
     }
 
     fn datagram(

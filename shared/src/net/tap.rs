@@ -10,6 +10,8 @@ use crate::wire::control::{Framer, MAX_LENGTH};
 use crate::wire::cp::Packet as ControlPacket;
 use crate::wire::gre::Packet;
 use crate::wire::ppp::{CCP, CHAP, EAP, Frame, IPCP, IPV6CP, LCP, PAP, protocol_name};
+use crate::wire::radius::mask::mask_radius;
+use crate::wire::radius::{self, dictionary};
 
 /// Lines that are kept; a flood shall not fill the memory.
 const MAX_LINES: usize = 2_000;
@@ -85,6 +87,28 @@ impl Tap {
         self.hex(direction, now, &mask_gre(octets));
     }
 
+    /// A RADIUS packet between these two.
+    pub fn radius(
+        &mut self,
+        direction: Direction,
+        octets: &[u8],
+        local: SocketAddr,
+        peer: SocketAddr,
+        now: Instant,
+    ) {
+        if let Some(capture) = &mut self.capture
+            && let Err(error) = capture.radius(direction, octets, local, peer)
+        {
+            self.capture_error = Some(error.to_string());
+            self.capture = None;
+        }
+        if self.verbosity < 2 {
+            return;
+        }
+        self.line(2, direction, now, format!("{peer} {}", describe_radius(octets)));
+        self.hex(direction, now, &mask_radius(octets));
+    }
+
     /// A remark of the driver.
     pub fn remark(&mut self, text: String, now: Instant) {
         if self.verbosity >= 2 && self.lines.len() < MAX_LINES {
@@ -152,6 +176,21 @@ fn describe_gre(octets: &[u8]) -> String {
         Err(error) => {
             let _ = write!(text, " malformed PPP frame: {error}");
         }
+    }
+    text
+}
+
+/// Code, identifier and attributes, without what is secret.
+fn describe_radius(octets: &[u8]) -> String {
+    let packet = match radius::Packet::parse(octets) {
+        Ok(packet) => packet,
+        Err(error) => return format!("RADIUS malformed: {error}"),
+    };
+    let mut text = format!("{} id {}", packet.code, packet.identifier);
+    for attribute in packet.attributes() {
+        let name = dictionary::name(attribute.id);
+        let value = dictionary::describe(attribute.id, attribute.value);
+        let _ = write!(text, " {name}={value}");
     }
     text
 }

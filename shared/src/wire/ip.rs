@@ -10,6 +10,8 @@ use super::{Error, Reader, Result, Writer};
 pub const PROTOCOL_ICMP: u8 = 1;
 /// IP protocol number of TCP.
 pub const PROTOCOL_TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const PROTOCOL_UDP: u8 = 17;
 
 /// An IPv4 datagram without the header fields nobody here reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

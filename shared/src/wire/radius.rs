@@ -3,7 +3,7 @@
 //!
 //! Owns the layout and the way through the attributes. What the authenticators
 //! mean is in [`crate::crypto::radius`], who sends when in
-//! [`crate::proto::radius`].
+//! [`crate::proto::radius`], the names of attributes in [`dictionary`].
 //!
 //! ```text
 //! | code | identifier | length | authenticator (16) | type | length | value | ...
@@ -13,9 +13,10 @@
 //! format (RFC 2865, section 5.26) stay one attribute 26. Long values split
 //! over several attributes are not put together.
 
-pub mod dictionary;
-
 use super::{Error, Reader, Result, Writer};
+
+pub mod dictionary;
+pub mod mask;
 
 /// Octets before the attributes.
 pub const HEADER_LENGTH: usize = 20;
@@ -123,6 +124,7 @@ pub mod id {
         TUNNEL_TYPE = rfc 64;
         TUNNEL_MEDIUM_TYPE = rfc 65;
         TUNNEL_PASSWORD = rfc 69;
+        EAP_MESSAGE = rfc 79;
         MESSAGE_AUTHENTICATOR = rfc 80;
         NAS_IPV6_ADDRESS = rfc 95;
         ERROR_CAUSE = rfc 101;
@@ -207,10 +209,14 @@ impl<'a> Packet<'a> {
             if value.len() != 16 || found.is_some() {
                 return Err(Error::BadLength { what: WHAT, length: value.len() });
             }
-            // Both lie in the same slice, so the distance is the offset.
-            found = Some(value.as_ptr() as usize - self.octets.as_ptr() as usize);
+            found = Some(self.offset(value));
         }
         Ok(found)
+    }
+
+    /// Where a value of this packet begins: both lie in the same slice.
+    fn offset(&self, value: &[u8]) -> usize {
+        value.as_ptr() as usize - self.octets.as_ptr() as usize
     }
 }
 
@@ -380,5 +386,7 @@ impl Framer {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,7 @@
 use proptest::prelude::*;
 
+use super::samples::*;
 use super::*;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|octet| !octet.is_ascii_whitespace()).collect();
-    let digit = |octet: u8| (octet as char).to_digit(16).unwrap() as u8;
-    digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
-}
-
-/// RFC 2865, section 7.1.
-const TELNET_REQUEST: &str = "
-    01 00 00 38 0f 40 3f 94 73 97 80 57 bd 83 d5 cb
-    98 f4 22 7a 01 06 6e 65 6d 6f 02 12 0d be 70 8d
-    93 d4 13 ce 31 96 e4 3f 78 2a 0a ee 04 06 c0 a8
-    01 10 05 06 00 00 00 03";
-
-/// RFC 2865, section 7.3.
-const CHALLENGE: &str = "
-    0b 02 00 4e 36 f3 c8 76 4a e8 c7 11 57 40 3c 0c
-    71 ff 9c 45 12 30 43 68 61 6c 6c 65 6e 67 65 20
-    33 32 37 36 39 34 33 30 2e 20 20 45 6e 74 65 72
-    20 72 65 73 70 6f 6e 73 65 20 61 74 20 70 72 6f
-    6d 70 74 2e 18 0a 33 32 37 36 39 34 33 30";
 
 fn list(packet: &Packet<'_>) -> Vec<(String, Vec<u8>)> {
     packet.attributes().map(|found| (found.id.to_string(), found.value.to_vec())).collect()
