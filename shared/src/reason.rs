@@ -193,10 +193,9 @@ impl Reason {
     pub fn state(self) -> State {
         match self {
             Self::None => State::Ok,
-            Self::GreReordered
-            | Self::GreDuplicated
-            | Self::GreLossy
-            | Self::RadiusUnsigned => State::Warning,
+            Self::GreReordered | Self::GreDuplicated | Self::GreLossy | Self::RadiusUnsigned => {
+                State::Warning
+            }
             Self::ResolverFailed
             | Self::Permission
             | Self::Local
@@ -392,10 +391,9 @@ impl Reason {
                 "the reply is signed with another shared secret",
                 "set the same shared secret on server and client",
             ),
-            Self::RadiusChallenge => (
-                "the server asks for one more answer",
-                "use an account without a second factor",
-            ),
+            Self::RadiusChallenge => {
+                ("the server asks for one more answer", "use an account without a second factor")
+            }
             Self::RadiusWrongSource => (
                 "the answer comes from an address or port that was not asked",
                 "bind the server to the address that its clients ask; check NAT",

@@ -125,6 +125,7 @@ impl std::fmt::Display for AuthProtocol {
 }
 
 /// Who the caller is.
+#[derive(Clone)]
 pub struct Credentials {
     /// User name, with its domain where it has one.
     pub username: Vec<u8>,
@@ -717,21 +718,7 @@ impl Authenticatee {
     }
 
     fn reject(&mut self, method: Method, text: &[u8]) {
-        let text = FailureText::parse(text);
-        let reason = match text.code.map(FailureCode::from_number) {
-            Some(FailureCode::RestrictedLogonHours) => Reason::AuthHours,
-            Some(FailureCode::AcctDisabled) => Reason::AuthDisabled,
-            Some(FailureCode::PasswdExpired) => Reason::AuthExpired,
-            Some(FailureCode::NoDialinPermission) => Reason::AuthNoDialin,
-            Some(FailureCode::ChangingPassword) => Reason::AuthChangeFailed,
-            _ => Reason::AuthRejected,
-        };
-        let said = match (text.code, printable(&text.message).as_str()) {
-            (Some(code), "") => format!(": E={code}"),
-            (Some(code), message) => format!(": E={code} \"{message}\""),
-            (None, "") => " and gave no reason".into(),
-            (None, message) => format!(": \"{message}\""),
-        };
+        let (reason, said) = rejection(&FailureText::parse(text));
         let detail = format!(
             "gateway rejected user {} with {}{}{said}",
             printable(&self.credentials.username),
@@ -763,8 +750,27 @@ impl Authenticatee {
     }
 }
 
+/// What the text of a failure means, and how a sentence about it ends.
+pub(super) fn rejection(text: &FailureText) -> (Reason, String) {
+    let reason = match text.code.map(FailureCode::from_number) {
+        Some(FailureCode::RestrictedLogonHours) => Reason::AuthHours,
+        Some(FailureCode::AcctDisabled) => Reason::AuthDisabled,
+        Some(FailureCode::PasswdExpired) => Reason::AuthExpired,
+        Some(FailureCode::NoDialinPermission) => Reason::AuthNoDialin,
+        Some(FailureCode::ChangingPassword) => Reason::AuthChangeFailed,
+        _ => Reason::AuthRejected,
+    };
+    let said = match (text.code, printable(&text.message).as_str()) {
+        (Some(code), "") => format!(": E={code}"),
+        (Some(code), message) => format!(": E={code} \"{message}\""),
+        (None, "") => " and gave no reason".into(),
+        (None, message) => format!(": \"{message}\""),
+    };
+    (reason, said)
+}
+
 /// Octets of a peer or a user as one short piece of ASCII text.
-fn printable(octets: &[u8]) -> String {
+pub(super) fn printable(octets: &[u8]) -> String {
     const MAX: usize = 80;
     let mut text = String::new();
     for (index, &octet) in octets.iter().enumerate() {

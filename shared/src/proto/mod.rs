@@ -5,7 +5,7 @@
 //! when `handle_timeout` wants to be called. Machines contain machines:
 //! [`tunnel`] holds the control connection, the GRE channel and the [`link`],
 //! which holds one [`automaton`] per control protocol, authentication and
-//! MPPE.
+//! MPPE. [`radius`] stands beside them.
 
 use crate::reason::{Phase, Reason};
 
@@ -18,6 +18,7 @@ pub mod ipcp;
 pub mod lcp;
 pub mod link;
 pub mod mppe;
+pub mod radius;
 pub mod tunnel;
 
 /// How a session failed.
