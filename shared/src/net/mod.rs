@@ -10,6 +10,8 @@ pub mod gre;
 pub mod interrupt;
 pub mod pcap;
 pub mod privilege;
+pub mod radius;
 pub mod resolve;
 pub mod tap;
 pub mod tcp;
+pub mod tls;

@@ -1,10 +1,10 @@
 //! The TCP connection to the gateway.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::reason::Reason;
 
@@ -16,8 +16,39 @@ pub async fn connect(
     address: SocketAddr,
     deadline: Instant,
 ) -> Result<TcpStream, (Reason, String)> {
-    let connect = tokio::time::timeout_at(deadline.into(), TcpStream::connect(address));
-    match connect.await {
+    established(TcpStream::connect(address), address, deadline).await
+}
+
+/// The same from an address of ours, where the system shall not choose.
+///
+/// # Errors
+/// The reason and a sentence.
+pub async fn connect_from(
+    source: Option<IpAddr>,
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<TcpStream, (Reason, String)> {
+    let Some(source) = source else { return connect(address, deadline).await };
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let bound = socket.and_then(|socket| {
+        socket.bind(SocketAddr::new(source, 0))?;
+        Ok(socket)
+    });
+    match bound {
+        Ok(socket) => established(socket.connect(address), address, deadline).await,
+        Err(error) => Err((Reason::Local, format!("cannot send from {source}: {}", plain(&error)))),
+    }
+}
+
+async fn established(
+    connect: impl Future<Output = std::io::Result<TcpStream>>,
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<TcpStream, (Reason, String)> {
+    match tokio::time::timeout_at(deadline.into(), connect).await {
         Ok(Ok(stream)) => match stream.set_nodelay(true) {
             Ok(()) => Ok(stream),
             Err(error) => Err((Reason::Closed, format!("{address} hung up at once: {error}"))),

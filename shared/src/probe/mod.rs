@@ -18,6 +18,7 @@ use crate::reason::{Phase, Reason};
 pub mod auth;
 pub mod control_connection;
 pub mod gre;
+pub mod radius;
 
 /// Where a gateway is.
 #[derive(Debug, Clone)]
