@@ -18,7 +18,7 @@ use clap::{ArgAction, Args};
 
 use crate::method::{Method, MppePolicy};
 use crate::output::{Format, Range, State, Thresholds, is_label};
-use crate::secret::{AuthFile, Secret, readable_by_others};
+use crate::secret::{AuthFile, Secret, readable_by_others, refuse_public};
 
 /// Longest user name, in octets: the length of a PAP Peer-ID is one octet
 /// (RFC 1334, section 2.2.1).
@@ -265,10 +265,54 @@ impl Login {
         Ok((username, password))
     }
 
+    /// Refuses files that everyone can read.
+    ///
+    /// # Errors
+    /// A sentence that names the file and the mend.
+    pub fn refuse_public_files(&self) -> Result<(), String> {
+        let files = [&self.password_file, &self.authfile];
+        files.into_iter().flatten().try_for_each(|path| refuse_public(path))
+    }
+
     /// What an operator should know about the files, for a line of detail.
     pub fn remarks(&self) -> Vec<String> {
         let files = [&self.password_file, &self.authfile];
         files.into_iter().flatten().filter_map(|path| readable_by_others(path)).collect()
+    }
+}
+
+/// What a RADIUS client and its server both know.
+#[derive(Debug, Clone, Args)]
+pub struct RadiusSecret {
+    /// Read the RADIUS shared secret from FILE, - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
+    pub secret_file: Option<PathBuf>,
+
+    /// Read the RADIUS shared secret from the environment variable VAR
+    #[arg(long, value_name = "VAR")]
+    pub secret_env: Option<OsString>,
+}
+
+impl RadiusSecret {
+    /// The shared secret, from where the arguments say; failing that from
+    /// `radius-secret` in `$CREDENTIALS_DIRECTORY`.
+    ///
+    /// # Errors
+    /// A sentence that names the source and what is wrong with it, also when
+    /// everyone can read the file; or that there is none.
+    pub fn resolve(&self) -> Result<Secret, String> {
+        let secret = match (&self.secret_file, &self.secret_env) {
+            (Some(path), _) => {
+                refuse_public(path)?;
+                Some(Secret::from_file(path)?)
+            }
+            (None, Some(variable)) => Some(Secret::from_env(variable)?),
+            (None, None) => Secret::from_credentials("radius-secret")?,
+        };
+        secret.ok_or_else(|| {
+            "no shared secret: give --secret-file, --secret-env or the credential radius-secret"
+                .into()
+        })
     }
 }
 

@@ -175,6 +175,19 @@ pub fn readable_by_others(path: &Path) -> Option<String> {
     Some(format!("{} can be read by {who}; run: chmod 600", source_name(path)))
 }
 
+/// Refuses a file with a secret in it that everyone can read; its group may.
+///
+/// # Errors
+/// A sentence that names the file and the mend.
+pub fn refuse_public(path: &Path) -> Result<(), String> {
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if path != Path::new("-") && mode & 0o004 != 0 {
+        let name = source_name(path);
+        return Err(format!("{name} can be read by everyone; run: chmod o= {name}"));
+    }
+    Ok(())
+}
+
 fn source_name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }

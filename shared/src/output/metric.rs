@@ -52,6 +52,8 @@ impl Unit {
 #[derive(Debug, Clone)]
 pub struct Metric {
     label: &'static str,
+    /// Which of several things of the same kind was measured, from 1 on.
+    ordinal: u8,
     value: Value,
     unit: Unit,
     phase: Phase,
@@ -128,7 +130,17 @@ impl Metric {
         self
     }
 
-    /// The label in performance data.
+    /// For one of several servers: which, from 1 on. In performance data the
+    /// labels of the second are `auth_time_2` and so on, so a label has no more
+    /// than 16 characters then; ranges stand under the label alone.
+    #[must_use]
+    pub fn numbered(mut self, ordinal: u8) -> Self {
+        debug_assert!(ordinal < 2 || self.label.len() <= 16);
+        self.ordinal = ordinal;
+        self
+    }
+
+    /// The label in performance data, without a number.
     pub fn label(&self) -> &'static str {
         self.label
     }
@@ -181,6 +193,10 @@ impl Metric {
         Some(format!("{} is {value}{unit}, {}", self.label, range.complaint(self.value(), unit)))
     }
 
+    pub(super) fn ordinal(&self) -> u8 {
+        self.ordinal
+    }
+
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }
@@ -211,7 +227,11 @@ impl Metric {
     /// left out.
     pub(super) fn push_perfdata(&self, out: &mut String) {
         // Writing to a String cannot fail.
-        let _ = write!(out, "'{}'={}{}", self.label, self.decimal(), self.unit.symbol());
+        let _ = match self.ordinal {
+            0 | 1 => write!(out, "'{}'", self.label),
+            ordinal => write!(out, "'{}_{ordinal}'", self.label),
+        };
+        let _ = write!(out, "={}{}", self.decimal(), self.unit.symbol());
         let limit = |limit: Option<f64>| limit.filter(|limit| limit.is_finite()).map(decimal);
         let range = |range: &Option<Range>| range.as_ref().map(Range::to_string);
         let fields =
@@ -227,6 +247,7 @@ impl Metric {
         debug_assert!(is_label(label), "{label} is no label for performance data");
         Self {
             label,
+            ordinal: 1,
             value,
             unit,
             phase: Phase::Done,

@@ -10,7 +10,7 @@
 
 use super::metric::seconds;
 use super::text::push_clean;
-use super::{Fact, Identity, Report, State};
+use super::{Fact, Identity, Metric, Report, State};
 
 /// Octets of one line of text that are shown; a first line has to fit on a
 /// screen, a message in hex into a terminal.
@@ -120,7 +120,8 @@ fn push_perfdata(out: &mut String, report: &Report) {
     let all = || report.metrics().iter().chain(report.subs().iter().flat_map(|sub| sub.metrics()));
     let mut separator = " | ";
     for (index, metric) in all().enumerate() {
-        let repeated = all().take(index).any(|earlier| earlier.label() == metric.label());
+        let name = |metric: &Metric| (metric.label(), metric.ordinal());
+        let repeated = all().take(index).any(|earlier| name(earlier) == name(metric));
         if metric.is_printable() && !repeated {
             out.push_str(separator);
             metric.push_perfdata(out);

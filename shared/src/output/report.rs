@@ -226,8 +226,18 @@ impl Sub {
         Self { name: name.into(), conclusion: Conclusion::new(headline.into(), verdict) }
     }
 
+    /// Replaces the reason's own first step by a more exact one.
+    #[must_use]
+    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+        if let Some(verdict) = &mut self.conclusion.verdict {
+            verdict.mend = mend.into();
+        }
+        self
+    }
+
     /// Adds a measurement. In performance data the first of several metrics
-    /// with one label stands; the other formats tell them apart by name.
+    /// with one label and number stands; the other formats tell them apart by
+    /// the sub-result's name.
     #[must_use]
     pub fn metric(mut self, metric: Metric) -> Self {
         self.conclusion.metrics.push(metric);
