@@ -3,5 +3,6 @@
 pub mod check_pptp_auth;
 pub mod check_pptp_control;
 pub mod check_pptp_gre;
+pub mod check_radius;
 pub mod lab;
 mod session;

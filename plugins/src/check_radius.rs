@@ -1,0 +1,503 @@
+//! `check_radius`: the RADIUS servers behind a PPTP gateway.
+
+mod report;
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use pptp_probe::cli::{Common, Login, RadiusSecret};
+use pptp_probe::crypto::radius::SharedSecret;
+use pptp_probe::method::Method;
+use pptp_probe::net::pcap::Capture;
+use pptp_probe::net::resolve::Family;
+use pptp_probe::net::tls;
+use pptp_probe::output::{Report, State};
+use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::probe::radius::{self, Carrier, Mode, Plan, Server};
+use pptp_probe::proto::auth::Credentials;
+use pptp_probe::proto::radius::access::{self, KeyPolicy};
+use pptp_probe::proto::radius::client::{Retransmission, Signature};
+use pptp_probe::reason::{Phase, Reason};
+use pptp_probe::secret::{Secret, refuse_public};
+use pptp_probe::wire::radius::AttributeId;
+use pptp_probe::wire::radius::dictionary::{Expectation, parse_assignment};
+
+use crate::session;
+
+/// Most servers in one run.
+const MOST_SERVERS: usize = 16;
+/// Most requests of one kind to one server.
+const MOST_REQUESTS: i64 = 1_000_000;
+/// The user of a session in accounting, where none is named.
+const ACCOUNTING_USER: &[u8] = b"pptp-monitor";
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct RadiusArgs {
+    /// Name or address of a RADIUS server; repeat it for each server
+    #[arg(short = 'H', long, value_name = "HOST", required = true)]
+    hostname: Vec<String>,
+
+    /// Port for logins [default: 1812; with TLS 2083]
+    #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
+    /// Port for accounting [default: the one behind --port; with TCP and TLS the same]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    acct_port: Option<u16>,
+
+    /// Ask for the state on this port instead of those for logins and accounting
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    status_port: Option<u16>,
+
+    /// Send from this address of ours: servers tell their clients by it
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
+
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+
+    /// What to do, of auth acct status, with commas [default: auth]; acct writes
+    /// one session into the server's accounting
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    mode: Vec<Kind>,
+
+    /// What carries the packets: udp, tcp or tls (RadSec) [default: udp]
+    #[arg(long, value_name = "CARRIER")]
+    transport: Option<Carriage>,
+
+    /// Authorities that may have signed the server's certificate, in PEM [default: this host's]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// Our certificate for TLS, in PEM, with its chain
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+
+    /// The key of our certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
+
+    /// The name in the server's certificate [default: the one of -H]
+    #[arg(long, value_name = "NAME")]
+    tls_name: Option<String>,
+
+    #[command(flatten)]
+    secret: RadiusSecret,
+    #[command(flatten)]
+    login: Login,
+
+    /// How to log in: pap chap mschapv1 or mschapv2 [default: mschapv2]
+    #[arg(long, value_name = "METHOD")]
+    auth_method: Option<Method>,
+
+    /// Missing MPPE keys after MS-CHAP are critical, not a warning
+    #[arg(long, conflicts_with = "ignore_mppe_keys")]
+    require_mppe_keys: bool,
+
+    /// The gateway does not encrypt: MPPE keys do not matter
+    #[arg(long)]
+    ignore_mppe_keys: bool,
+
+    /// Send this attribute, in the place of ours if we have one; repeatable
+    // Read by hand, for clap repeats what it refuses, and that may be a password.
+    #[arg(long, value_name = "NAME=VALUE")]
+    attribute: Vec<String>,
+
+    /// Alert unless an accepted login comes with this attribute; repeatable
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    expect: Vec<String>,
+
+    /// The login must be rejected; alert when it is accepted
+    #[arg(long, conflicts_with_all = ["expect", "require_mppe_keys", "count"])]
+    expect_reject: bool,
+
+    /// Message-Authenticator in replies: require, auto or off [default: auto]
+    #[arg(long, value_name = "RULE")]
+    message_authenticator: Option<SignatureRule>,
+
+    /// What replies without Message-Authenticator mean (CVE-2024-3596) [default: warning]
+    #[arg(long, value_name = "STATE")]
+    unsigned_state: Option<State>,
+
+    /// How many servers have to be well: all, any or a number [default: all]
+    #[arg(long, value_name = "N")]
+    quorum: Option<Quorum>,
+
+    /// What it means when enough servers are well, but not all [default: warning]
+    #[arg(long, value_name = "STATE")]
+    degraded_state: Option<State>,
+
+    /// How many logins or status requests to each server [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_REQUESTS))]
+    count: Option<u32>,
+
+    /// How many of them at once, up to 256 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    parallel: Option<u32>,
+
+    /// Ask FreeRADIUS for its counters: auth, acct or all
+    #[arg(long, value_name = "WHICH")]
+    statistics: Option<Statistics>,
+
+    /// Send again after this time, then after twice the time [default: 2]
+    #[arg(long, value_name = "SECS")]
+    retry: Option<Retry>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Check for RadiusArgs {
+    const NAME: &'static str = "RADIUS";
+    const PROGRAM: &'static str = "check_radius";
+    const ABOUT: &'static str = "Asks RADIUS servers what a PPTP gateway asks them: a login with \
+        its proof and MPPE keys verified, accounting, status. One login per server and run unless \
+        --count says otherwise; the first rejected one ends the run. Alerts when a server is \
+        silent, rejects, signs wrongly, or answers in a way with which no session comes up, or a \
+        metric is outside its range.";
+    const EXAMPLES: &'static str = "Examples:\n  \
+        check_radius -H 192.0.2.10 --secret-file /etc/pptp-monitor/radius -u probe \
+        --password-file /etc/pptp-monitor/probe --require-mppe-keys\n  \
+        check_radius -H 192.0.2.10 -H 192.0.2.11 --quorum any --mode status \
+        --secret-file /etc/pptp-monitor/radius";
+    const METRICS: &'static [&'static str] = report::METRICS;
+    const MAIN_METRIC: &'static str = "time";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn target(&self) -> String {
+        self.hostname.join(",")
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if self.hostname.len() > MOST_SERVERS {
+            return Err(format!("at most {MOST_SERVERS} servers in one run"));
+        }
+        if let Some(host) = self.hostname.iter().find(|host| host.is_empty()) {
+            return Err(format!("--hostname '{host}' is empty"));
+        }
+        if let Some(Quorum::AtLeast(needed)) = self.quorum
+            && usize::from(needed) > self.hostname.len()
+        {
+            return Err(format!("--quorum {needed} of {} servers", self.hostname.len()));
+        }
+        let does = |kind| self.kinds().contains(&kind);
+        if !does(Kind::Auth) && (self.expect_reject || !self.expect.is_empty()) {
+            return Err("--expect and --expect-reject are about logins: add auth to --mode".into());
+        }
+        self.attributes()?;
+        self.expectations()?;
+        let has_files = self.ca_file.is_some() || self.cert_file.is_some();
+        if self.carriage() != Carriage::Tls && (has_files || self.tls_name.is_some()) {
+            return Err(
+                "--ca-file, --cert-file, --key-file, --tls-name need --transport tls".into()
+            );
+        }
+        if self.statistics.is_some() && !does(Kind::Status) {
+            return Err("--statistics needs status in --mode".into());
+        }
+        if self.count.is_some_and(|count| count > 1) && does(Kind::Acct) {
+            return Err("--count is for logins and status: leave acct out of --mode".into());
+        }
+        if let Some(method) =
+            self.auth_method.filter(|method| !access::Login::METHODS.contains(method))
+        {
+            return Err(format!("--auth-method {method} is none of pap chap mschapv1 mschapv2"));
+        }
+        Ok(())
+    }
+}
+
+impl RadiusArgs {
+    fn kinds(&self) -> &[Kind] {
+        if self.mode.is_empty() { &[Kind::Auth] } else { &self.mode }
+    }
+
+    fn attributes(&self) -> Result<Vec<(AttributeId, Vec<u8>)>, String> {
+        let parsed = self.attribute.iter().map(|text| parse_assignment(text));
+        parsed.collect::<Result<_, _>>().map_err(|what| format!("--attribute: {what}"))
+    }
+
+    fn expectations(&self) -> Result<Vec<Expectation>, String> {
+        let parsed = self.expect.iter().map(|text| text.parse());
+        parsed.collect::<Result<_, _>>().map_err(|what: String| format!("--expect: {what}"))
+    }
+
+    fn carriage(&self) -> Carriage {
+        self.transport.unwrap_or(Carriage::Udp)
+    }
+
+    fn carrier(&self) -> Result<Carrier, String> {
+        Ok(match self.carriage() {
+            Carriage::Udp => Carrier::Udp,
+            Carriage::Tcp => Carrier::Tcp,
+            Carriage::Tls => {
+                if let Some(key) = &self.key_file {
+                    refuse_public(key)?;
+                }
+                Carrier::Tls(tls::Client::new(&tls::Settings {
+                    ca_file: self.ca_file.clone(),
+                    identity: self.cert_file.clone().zip(self.key_file.clone()),
+                    server_name: self.tls_name.clone(),
+                })?)
+            }
+        })
+    }
+
+    /// The shared secret; with TLS it is a public word (RFC 6614, section 2.3),
+    /// unless the operator has another one.
+    fn shared_secret(&self) -> Result<SharedSecret, String> {
+        let is_given = self.secret.secret_file.is_some() || self.secret.secret_env.is_some();
+        let secret = match self.carriage() {
+            Carriage::Tls if !is_given => Secret::new(b"radsec".to_vec()),
+            _ => self.secret.resolve()?,
+        };
+        Ok(SharedSecret::new(secret))
+    }
+
+    /// What is done on which port.
+    fn modes(&self) -> Vec<(Mode, u16)> {
+        let is_tls = self.carriage() == Carriage::Tls;
+        let auth_port = self.port.unwrap_or(if is_tls { 2083 } else { 1812 });
+        let acct_port = self.acct_port.unwrap_or(match self.carriage() {
+            Carriage::Udp => auth_port.saturating_add(1),
+            Carriage::Tcp | Carriage::Tls => auth_port,
+        });
+        let mut modes = Vec::new();
+        let does = |kind| self.kinds().contains(&kind);
+        if does(Kind::Auth) {
+            modes.push((Mode::Auth, auth_port));
+        }
+        if does(Kind::Acct) {
+            modes.push((Mode::Acct, acct_port));
+        }
+        if does(Kind::Status) {
+            modes.push((Mode::Status, self.status_port.unwrap_or(auth_port)));
+            if self.status_port.is_none() && acct_port != auth_port {
+                modes.push((Mode::AcctStatus, acct_port));
+            }
+        }
+        modes
+    }
+
+    fn servers(&self) -> Vec<Server> {
+        let family = match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (false, true) => Family::V6,
+            (false, false) => Family::Any,
+        };
+        self.hostname.iter().map(|host| Server { host: host.clone(), family }).collect()
+    }
+
+    /// Everything that is asked, secrets read.
+    fn plan(&self) -> Result<Plan, String> {
+        let secret = self.shared_secret()?;
+        let mut username = ACCOUNTING_USER.to_vec();
+        let login = if self.kinds().contains(&Kind::Auth) {
+            self.login.refuse_public_files()?;
+            let (name, password) = self.login.resolve()?;
+            username.clone_from(&name);
+            let login = access::Login {
+                credentials: Credentials { username: name, password },
+                method: self.auth_method.unwrap_or(Method::MsChapV2),
+                keys: match (self.require_mppe_keys, self.ignore_mppe_keys) {
+                    (true, _) => KeyPolicy::Required,
+                    (false, true) => KeyPolicy::Ignored,
+                    (false, false) => KeyPolicy::Wanted,
+                },
+                expectations: self.expectations()?,
+                expect_reject: self.expect_reject,
+            };
+            login.check()?;
+            Some(login)
+        } else {
+            if let Some(name) = &self.login.username {
+                username = std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()).to_vec();
+            }
+            None
+        };
+        let signature = self.message_authenticator.map_or(Signature::Checked, |rule| rule.0);
+        let initial = self.retry.map_or(Retransmission::default().initial, |Retry(time)| time);
+        Ok(Plan {
+            carrier: self.carrier()?,
+            source: self.source,
+            secret,
+            signature,
+            retransmission: Retransmission { initial, ..Retransmission::default() },
+            login,
+            username,
+            attributes: self.attributes()?,
+            statistics: self.statistics.map(|statistics| statistics.0),
+            count: self.count.unwrap_or(1),
+            parallel: self.parallel.unwrap_or(1),
+            modes: self.modes(),
+        })
+    }
+}
+
+/// Runs the check and leaves the process.
+pub fn main(argv: Vec<OsString>) -> ! {
+    plugin::main_from(argv, prepare, async |args: &RadiusArgs, (plan, capture), context| {
+        run(args, plan, capture, context).await
+    })
+}
+
+fn prepare(args: &RadiusArgs) -> Result<(Plan, Option<Capture>), Report> {
+    // Read while the rights that may be needed for the files are there.
+    let plan = args.plan().map_err(|text| {
+        let mend = "--help says where secrets may come from";
+        Report::failed(Phase::Auth, Reason::Local, text).mend(mend)
+    })?;
+    let (capture, _) = session::open(&args.common, false)?;
+    Ok((plan, capture))
+}
+
+async fn run(args: &RadiusArgs, plan: Plan, capture: Option<Capture>, context: &Context) -> Report {
+    let mut tap = session::tap(context, capture);
+    let servers = args.servers();
+    let seen = radius::probe(&servers, &plan, session::allowance(context), &mut tap).await;
+    let judge = report::Judge {
+        context,
+        plan: &plan,
+        quorum: args.quorum.unwrap_or(Quorum::All).of(servers.len()),
+        unsigned: args.unsigned_state.unwrap_or(State::Warning),
+        degraded: args.degraded_state.unwrap_or(State::Warning),
+    };
+    let report = judge.report(&servers, &seen);
+    tap.into_lines().into_iter().fold(report, |report, (level, line)| report.detail(level, line))
+}
+
+/// One word of `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Auth,
+    Acct,
+    Status,
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auth" => Ok(Self::Auth),
+            "acct" => Ok(Self::Acct),
+            "status" => Ok(Self::Status),
+            _ => Err("known are auth acct status".into()),
+        }
+    }
+}
+
+/// What `--transport` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carriage {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl FromStr for Carriage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "udp" => Ok(Self::Udp),
+            "tcp" => Ok(Self::Tcp),
+            "tls" => Ok(Self::Tls),
+            _ => Err("known are udp tcp tls".into()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SignatureRule(Signature);
+
+impl FromStr for SignatureRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "require" => Ok(Self(Signature::Required)),
+            "auto" => Ok(Self(Signature::Checked)),
+            "off" => Ok(Self(Signature::Ignored)),
+            _ => Err("known are require auto off".into()),
+        }
+    }
+}
+
+/// How many servers have to be well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quorum {
+    All,
+    AtLeast(u8),
+}
+
+impl Quorum {
+    fn of(self, servers: usize) -> usize {
+        match self {
+            Self::All => servers,
+            Self::AtLeast(needed) => needed.into(),
+        }
+    }
+}
+
+impl FromStr for Quorum {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("all", _) => Ok(Self::All),
+            ("any", _) => Ok(Self::AtLeast(1)),
+            (_, Ok(needed)) if needed > 0 => Ok(Self::AtLeast(needed)),
+            _ => Err("write all, any or a number from 1 on".into()),
+        }
+    }
+}
+
+/// FreeRADIUS-Statistics-Type.
+#[derive(Debug, Clone, Copy)]
+struct Statistics(u32);
+
+impl FromStr for Statistics {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auth" => Ok(Self(0x01)),
+            "acct" => Ok(Self(0x02)),
+            "all" => Ok(Self(0x1f)),
+            _ => Err("known are auth acct all".into()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Retry(Duration);
+
+impl FromStr for Retry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time: pptp_probe::cli::Timeout = text.parse()?;
+        if text.contains(':') {
+            Err(format!("'{text}' is no time"))
+        } else {
+            Ok(Self(time.duration))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
