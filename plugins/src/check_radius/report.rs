@@ -12,7 +12,7 @@ use pptp_probe::proto::radius::client::Signature;
 use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::wire::radius::{AttributeId, Code};
 
-use crate::session::{median, span};
+use crate::session::span;
 
 /// The labels of all metrics.
 pub(super) const METRICS: &[&str] = &[
@@ -290,9 +290,8 @@ impl Judge<'_> {
             add(Metric::seconds(time, main));
         }
         if self.plan.count > 1 && matches!(part.mode, Mode::Auth | Mode::Status) {
-            let mut times = outcome.times.clone();
-            times.sort_unstable();
-            if let (Some(&p95_time), Some(&longest)) = (percentile(&times, 95), times.last()) {
+            let times = &outcome.times;
+            if let (Some(&p95_time), Some(&longest)) = (percentile(times, 95), times.last()) {
                 add(Metric::seconds(p95, p95_time));
                 add(Metric::seconds(max, longest));
                 let seconds = part.time.as_secs_f64();
@@ -383,9 +382,7 @@ impl Judge<'_> {
         let count = outcome.times.len();
         let time = main_time(part).map(span).unwrap_or_default();
         let time = if count > 1 && part.mode != Mode::Acct {
-            let mut times = outcome.times.clone();
-            times.sort_unstable();
-            let p95 = percentile(&times, 95).copied().unwrap_or_default();
+            let p95 = percentile(&outcome.times, 95).copied().unwrap_or_default();
             format!("{count} times, median {time}, p95 {}", span(p95))
         } else {
             format!("in {time}")
@@ -471,7 +468,7 @@ fn main_time(part: &Part) -> Option<Duration> {
     match part.mode {
         Mode::Acct if part.outcome.failure.is_none() => Some(times.iter().sum()),
         Mode::Acct => None,
-        _ => median(times),
+        _ => percentile(times, 50).copied(),
     }
 }
 

@@ -116,25 +116,27 @@ impl Transport {
     }
 
     async fn transmit(&mut self, exchange: &mut Exchange, tap: &RefCell<&mut Tap>) {
+        let now = Instant::now();
+        let (local, peer) = (self.local, self.peer);
         while let Some(octets) = exchange.poll_transmit() {
-            let now = Instant::now();
-            tap.borrow_mut().radius(Direction::Sent, &octets, self.local, self.peer, now);
+            tap.borrow_mut().radius(Direction::Sent, octets, local, peer, now);
+            let mut earlier = None;
             let sent = match &mut self.link {
-                Link::Datagrams { socket, .. } => {
-                    match socket.send(&octets).await {
-                        // An ICMP error that came before; the packet was not sent.
-                        Err(error) if let Some(what) = unreachable(&error) => {
-                            exchange.handle_unreachable(what, now);
-                            socket.send(&octets).await.map(drop)
-                        }
-                        sent => sent.map(drop),
+                Link::Datagrams { socket, .. } => match socket.send(octets).await {
+                    // An ICMP error that came before; the packet was not sent.
+                    Err(error) if unreachable(&error).is_some() => {
+                        earlier = unreachable(&error);
+                        socket.send(octets).await.map(drop)
                     }
-                }
-                Link::Stream { stream, .. } => stream.write_all(&octets).await,
+                    sent => sent.map(drop),
+                },
+                Link::Stream { stream, .. } => stream.write_all(octets).await,
             };
-            match sent {
-                Ok(()) => {}
-                Err(error) => self.report(&error, exchange, now),
+            if let Some(what) = earlier {
+                exchange.handle_unreachable(what, now);
+            }
+            if let Err(error) = sent {
+                self.report(&error, exchange, now);
             }
         }
     }

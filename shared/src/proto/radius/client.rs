@@ -129,8 +129,7 @@ pub struct Answer {
 pub struct Client {
     config: Config,
     slots: Box<[Slot; 256]>,
-    /// Identifiers that are waited for.
-    waiting: Vec<u8>,
+    waiting: Identifiers,
     /// Nothing is due before.
     next_due: Option<Instant>,
     next_identifier: u8,
@@ -177,7 +176,7 @@ impl Client {
             random: config.jitter | 1,
             config,
             slots: Box::new([const { Slot::Free }; 256]),
-            waiting: Vec::new(),
+            waiting: Identifiers::default(),
             next_due: None,
             transmits: VecDeque::new(),
             answers: VecDeque::new(),
@@ -209,7 +208,7 @@ impl Client {
         let due = due(&request);
         self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
         *slot = Slot::Waiting(Box::new(request));
-        self.waiting.push(identifier);
+        self.waiting.insert(identifier);
         self.next_identifier = identifier.wrapping_add(1);
         self.transmits.push_back(identifier);
     }
@@ -241,7 +240,7 @@ impl Client {
         if self.next_due.is_none_or(|next| now < next) {
             return;
         }
-        for &identifier in &self.waiting {
+        for identifier in self.waiting.iter() {
             let Slot::Waiting(request) = &mut self.slots[usize::from(identifier)] else { continue };
             if now < due(request) {
                 continue;
@@ -259,7 +258,7 @@ impl Client {
     /// Lets what was sent last be sent again at `then`, if that is earlier
     /// than it would be anyway.
     pub fn hasten(&mut self, then: Instant) {
-        for &identifier in &self.waiting {
+        for identifier in self.waiting.iter() {
             if let Slot::Waiting(request) = &mut self.slots[usize::from(identifier)] {
                 request.wait = request.wait.min(then.saturating_duration_since(request.last));
             }
@@ -287,12 +286,12 @@ impl Client {
     /// is something to do, if what was due has been answered.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.config.retransmission?;
-        self.next_due.filter(|_| !self.waiting.is_empty())
+        self.next_due.filter(|_| self.waiting.count > 0)
     }
 
     /// How many requests are waited for.
     pub fn outstanding(&self) -> usize {
-        self.waiting.len()
+        self.waiting.count
     }
 
     /// How often the request that waits longest was sent, and since when.
@@ -312,7 +311,7 @@ impl Client {
     }
 
     fn waiting_requests(&self) -> impl Iterator<Item = &Request> {
-        self.waiting.iter().filter_map(|&identifier| match &self.slots[usize::from(identifier)] {
+        self.waiting.iter().filter_map(|identifier| match &self.slots[usize::from(identifier)] {
             Slot::Waiting(request) => Some(&**request),
             _ => None,
         })
@@ -367,7 +366,34 @@ impl Client {
             signed,
         });
         *slot = Slot::Answered(*request.authenticator());
-        self.waiting.retain(|waiting| *waiting != identifier);
+        self.waiting.remove(identifier);
+    }
+}
+
+/// Identifiers that are waited for, a bit each.
+#[derive(Debug, Clone, Copy, Default)]
+struct Identifiers {
+    bits: [u64; 4],
+    count: usize,
+}
+
+impl Identifiers {
+    fn insert(&mut self, identifier: u8) {
+        let (word, bit) = (usize::from(identifier / 64), 1 << (identifier % 64));
+        self.count += usize::from(self.bits[word] & bit == 0);
+        self.bits[word] |= bit;
+    }
+
+    fn remove(&mut self, identifier: u8) {
+        let (word, bit) = (usize::from(identifier / 64), 1 << (identifier % 64));
+        self.count -= usize::from(self.bits[word] & bit != 0);
+        self.bits[word] &= !bit;
+    }
+
+    fn iter(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |identifier| {
+            self.bits[usize::from(identifier / 64)] >> (identifier % 64) & 1 != 0
+        })
     }
 }
 

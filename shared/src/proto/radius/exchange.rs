@@ -105,8 +105,8 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// The failure is that time ran out.
     pub timed_out: bool,
-    /// From the first transmission of a request to its reply, in the order of
-    /// the replies.
+    /// From the first transmission of a request to its reply, the shortest
+    /// first.
     pub times: Vec<Duration>,
     /// How many requests were made, retransmissions not counted.
     pub requests: u32,
@@ -137,7 +137,8 @@ pub struct Exchange {
     config: Config,
     client: Client,
     entropy: Entropy,
-    attempts: BTreeMap<u8, Attempt>,
+    /// By identifier.
+    attempts: Box<[Option<Attempt>]>,
     began: Instant,
     /// For how long the session in accounting has been going on.
     step: usize,
@@ -145,6 +146,8 @@ pub struct Exchange {
     unreachables: u32,
     /// A packet that nothing waits for.
     farewell: Option<Vec<u8>>,
+    /// Given out.
+    last: Option<Vec<u8>>,
     finished: bool,
     outcome: Outcome,
 }
@@ -186,12 +189,13 @@ impl Exchange {
             client: Client::new(config.clone()),
             config,
             entropy,
-            attempts: BTreeMap::new(),
+            attempts: vec![None; 256].into_boxed_slice(),
             began: now,
             step: 0,
             unreachable: None,
             unreachables: 0,
             farewell: None,
+            last: None,
             finished: false,
             outcome: Outcome::default(),
         };
@@ -275,11 +279,12 @@ impl Exchange {
     }
 
     /// The next packet to send.
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+    pub fn poll_transmit(&mut self) -> Option<&[u8]> {
         if self.finished {
-            return self.farewell.take();
+            self.last = self.farewell.take();
+            return self.last.as_deref();
         }
-        self.client.poll_transmit().map(<[u8]>::to_vec)
+        self.client.poll_transmit()
     }
 
     /// When [`Exchange::handle_timeout`] wants to be called.
@@ -301,6 +306,7 @@ impl Exchange {
 
     /// What it came to.
     pub fn into_outcome(mut self) -> Outcome {
+        self.outcome.times.sort_unstable();
         self.outcome.discarded = *self.client.discarded();
         self.outcome.retransmissions = self.client.retransmissions();
         self.outcome
@@ -346,7 +352,7 @@ impl Exchange {
                 let entropy = [(self.entropy)(), (self.entropy)()];
                 let attempt =
                     login.attempt(&mut draft, identifier, &authenticator, secret, entropy);
-                self.attempts.insert(identifier, attempt);
+                self.attempts[usize::from(identifier)] = Some(attempt);
             }
             Task::Accounting { username, session_id } => {
                 let step = Step::ALL[self.step.min(Step::ALL.len() - 1)];
@@ -394,7 +400,8 @@ impl Exchange {
         }
         match &self.task {
             Task::Access { login, .. } => {
-                let Some(attempt) = self.attempts.remove(&answer.identifier) else { return };
+                let attempt = self.attempts[usize::from(answer.identifier)].take();
+                let Some(attempt) = attempt else { return };
                 let access = Access::examine(login, &attempt, &self.config.secret, &reply);
                 let failure = access.failure.clone();
                 if failure.is_some() || self.outcome.access.is_none() {

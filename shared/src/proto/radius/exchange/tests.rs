@@ -66,7 +66,7 @@ fn reply(code: Code, request: &[u8], attributes: &[(AttributeId, &[u8])]) -> Vec
 }
 
 fn sent(exchange: &mut Exchange) -> Vec<Vec<u8>> {
-    std::iter::from_fn(|| exchange.poll_transmit()).collect()
+    std::iter::from_fn(|| exchange.poll_transmit().map(<[u8]>::to_vec)).collect()
 }
 
 fn reason(exchange: Exchange) -> Option<Reason> {
@@ -80,7 +80,7 @@ fn every_request_but_accounting_begins_with_a_right_message_authenticator() {
         .map(|method| logins(method, 1, 1));
     for task in tasks.into_iter().chain([status]) {
         let mut exchange = begin(task, Instant::now());
-        let octets = exchange.poll_transmit().unwrap();
+        let octets = exchange.poll_transmit().unwrap().to_vec();
         let packet = Packet::parse(&octets).unwrap();
         assert_eq!(packet.message_authenticator(), Ok(Some(22)), "directly behind the header");
         assert!(config(None).secret.is_signed(&octets, &packet.authenticator, 22));
@@ -94,7 +94,7 @@ fn accounting_is_start_interim_and_stop_of_one_session() {
     let mut exchange = begin(accounting(), now);
     for (step, (status, length)) in [(1, 4), (3, 4), (2, 4)].into_iter().enumerate() {
         assert!(!exchange.is_finished());
-        let octets = exchange.poll_transmit().unwrap();
+        let octets = exchange.poll_transmit().unwrap().to_vec();
         assert_eq!(exchange.poll_transmit(), None, "one after the other");
         let packet = Packet::parse(&octets).unwrap();
         assert_eq!(packet.code, Code::AccountingRequest);
@@ -110,7 +110,7 @@ fn accounting_is_start_interim_and_stop_of_one_session() {
     assert!(exchange.is_finished());
     let outcome = exchange.into_outcome();
     assert_eq!((outcome.failure, outcome.requests), (None, 3));
-    assert_eq!(outcome.times, [STEP, Duration::ZERO, Duration::ZERO]);
+    assert_eq!(outcome.times, [Duration::ZERO, Duration::ZERO, STEP]);
 }
 
 #[test]
@@ -120,10 +120,10 @@ fn session_in_accounting_that_was_begun_is_ended_whatever_happens() {
         for end in [0, 1] {
             let mut exchange = begin(accounting(), now);
             for _ in 0..answered {
-                let octets = exchange.poll_transmit().unwrap();
+                let octets = exchange.poll_transmit().unwrap().to_vec();
                 exchange.handle_input(&reply(Code::AccountingResponse, &octets, &[]), now);
             }
-            let last = exchange.poll_transmit().unwrap();
+            let last = exchange.poll_transmit().unwrap().to_vec();
             match end {
                 0 => exchange.abort(),
                 _ => exchange.expire(now + STEP),
@@ -146,7 +146,7 @@ fn session_in_accounting_that_was_begun_is_ended_whatever_happens() {
 #[test]
 fn login_by_mschapv2_carries_challenge_and_response() {
     let mut exchange = begin(logins(Method::MsChapV2, 1, 1), Instant::now());
-    let octets = exchange.poll_transmit().unwrap();
+    let octets = exchange.poll_transmit().unwrap().to_vec();
     let packet = Packet::parse(&octets).unwrap();
     let (challenge, peer_challenge) = ([2; 16], [3; 16]);
     assert_eq!(packet.find(id::MS_CHAP_CHALLENGE), Some(&challenge[..]));
@@ -185,7 +185,7 @@ fn load_keeps_as_many_under_way_as_asked_for() {
 fn first_rejected_login_ends_the_task() {
     let now = Instant::now();
     let mut exchange = begin(logins(Method::Pap, 1000, 1), now);
-    let octets = exchange.poll_transmit().unwrap();
+    let octets = exchange.poll_transmit().unwrap().to_vec();
     exchange.handle_input(&reply(Code::AccessReject, &octets, &[]), now);
     assert!(exchange.is_finished());
     assert_eq!(sent(&mut exchange), Vec::<Vec<u8>>::new());
@@ -196,7 +196,7 @@ fn first_rejected_login_ends_the_task() {
 fn lacking_keys_and_proof_are_found() {
     let now = Instant::now();
     let mut exchange = begin(logins(Method::MsChapV2, 1, 1), now);
-    let octets = exchange.poll_transmit().unwrap();
+    let octets = exchange.poll_transmit().unwrap().to_vec();
     exchange.handle_input(&reply(Code::AccessAccept, &octets, &[]), now);
     let outcome = exchange.into_outcome();
     let access = outcome.access.unwrap();
@@ -210,7 +210,7 @@ fn silence_is_explained_by_what_came_instead() {
     let end = now + Duration::from_secs(5);
     let exchange = || {
         let mut exchange = begin(logins(Method::Pap, 1, 1), now);
-        let octets = exchange.poll_transmit().unwrap();
+        let octets = exchange.poll_transmit().unwrap().to_vec();
         (exchange, octets)
     };
     let expired = |mut exchange: Exchange| {
@@ -277,7 +277,7 @@ fn the_second_icmp_error_decides() {
 fn an_answer_after_an_icmp_error_counts() {
     let now = Instant::now();
     let mut exchange = begin(logins(Method::Pap, 1, 1), now);
-    let octets = exchange.poll_transmit().unwrap();
+    let octets = exchange.poll_transmit().unwrap().to_vec();
     exchange.handle_unreachable(Unreachable::Host, now);
     exchange.handle_input(&reply(Code::AccessAccept, &octets, &[]), now + STEP);
     assert!(exchange.is_finished());
@@ -298,7 +298,7 @@ fn statistics_are_read_from_the_reply() {
     let now = Instant::now();
     let task = Task::Status { statistics: Some(0x1f), count: 1, parallel: 1 };
     let mut exchange = begin(task, now);
-    let octets = exchange.poll_transmit().unwrap();
+    let octets = exchange.poll_transmit().unwrap().to_vec();
     let packet = Packet::parse(&octets).unwrap();
     assert_eq!(packet.find(STATISTICS_TYPE), Some(&[0, 0, 0, 0x1f][..]));
     assert_eq!(packet.find(id::NAS_IDENTIFIER), None);
@@ -328,7 +328,7 @@ fn request_that_is_too_long_is_our_own_mistake() {
 fn stream_that_ends_is_told_and_the_end_tells_nothing_later() {
     let now = Instant::now();
     let mut exchange = begin(logins(Method::Pap, 1, 1), now);
-    let octets = exchange.poll_transmit().unwrap();
+    let octets = exchange.poll_transmit().unwrap().to_vec();
     exchange.handle_closed();
     exchange.handle_input(&reply(Code::AccessAccept, &octets, &[]), now);
     exchange.expire(now);
