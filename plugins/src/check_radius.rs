@@ -369,7 +369,8 @@ async fn run(args: &RadiusArgs, plan: Plan, capture: Option<Capture>, context: &
     let servers = args.servers();
     let seen = radius::probe(&servers, &plan, session::allowance(context), &mut tap).await;
     let judge = report::Judge {
-        context,
+        thresholds: &context.thresholds,
+        timeout: context.timeout.state,
         plan: &plan,
         quorum: args.quorum.unwrap_or(Quorum::All).of(servers.len()),
         unsigned: args.unsigned_state.unwrap_or(State::Warning),

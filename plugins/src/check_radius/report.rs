@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use pptp_probe::output::{Metric, Report, State, Sub};
-use pptp_probe::plugin::Context;
+use pptp_probe::output::{Metric, Report, State, Sub, Thresholds};
 use pptp_probe::probe::radius::{Carrier, Mode, Observation, Part, Plan, Server};
 use pptp_probe::proto::Failure;
 use pptp_probe::proto::radius::access::{KeyPolicy, Keys, Proof};
@@ -92,7 +91,9 @@ const FREERADIUS: u32 = 11344;
 
 /// What the operator wants to hear.
 pub(super) struct Judge<'a> {
-    pub(super) context: &'a Context,
+    pub(super) thresholds: &'a Thresholds,
+    /// What it means that time ran out.
+    pub(super) timeout: State,
     pub(super) plan: &'a Plan,
     /// How many servers have to be well.
     pub(super) quorum: usize,
@@ -131,10 +132,9 @@ impl Judge<'_> {
         }
         if names.len() > 1 {
             let count = |label, value: usize| Metric::number(label, value as f64);
-            let thresholds = &self.context.thresholds;
             report = report
-                .metric(count("servers_ok", well).judged_by(thresholds))
-                .metric(count("servers", names.len()).judged_by(thresholds));
+                .metric(count("servers_ok", well).judged_by(self.thresholds))
+                .metric(count("servers", names.len()).judged_by(self.thresholds));
         }
         report
     }
@@ -277,7 +277,7 @@ impl Judge<'_> {
     fn metrics(&self, mut sub: Sub, part: &Part, ordinal: u8) -> Sub {
         let outcome = &part.outcome;
         let mut add = |metric: Metric| {
-            let metric = metric.judged_by(&self.context.thresholds).numbered(ordinal);
+            let metric = metric.judged_by(self.thresholds).numbered(ordinal);
             sub = sub.clone().metric(metric);
         };
         let [time, p95, max, rate] = match part.mode {
@@ -355,7 +355,7 @@ impl Judge<'_> {
             Reason::MppeKeysMissing if wanted => State::Warning,
             // Where a signature is required, its lack is a refusal.
             Reason::RadiusUnsigned => State::Critical,
-            _ if timed_out => self.context.timeout.state,
+            _ if timed_out => self.timeout,
             reason => reason.state(),
         };
         Complaint { failure: failure.clone(), state }
@@ -419,7 +419,7 @@ impl Judge<'_> {
     }
 
     fn seconds(&self, label: &'static str, time: Duration) -> Metric {
-        Metric::seconds(label, time).judged_by(&self.context.thresholds)
+        Metric::seconds(label, time).judged_by(self.thresholds)
     }
 }
 
