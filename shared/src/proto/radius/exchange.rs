@@ -137,8 +137,7 @@ pub struct Exchange {
     config: Config,
     client: Client,
     entropy: Entropy,
-    /// By identifier.
-    attempts: Box<[Option<Attempt>]>,
+    attempts: BTreeMap<u8, Attempt>,
     began: Instant,
     /// For how long the session in accounting has been going on.
     step: usize,
@@ -189,7 +188,7 @@ impl Exchange {
             client: Client::new(config.clone()),
             config,
             entropy,
-            attempts: vec![None; 256].into_boxed_slice(),
+            attempts: BTreeMap::new(),
             began: now,
             step: 0,
             unreachable: None,
@@ -352,7 +351,7 @@ impl Exchange {
                 let entropy = [(self.entropy)(), (self.entropy)()];
                 let attempt =
                     login.attempt(&mut draft, identifier, &authenticator, secret, entropy);
-                self.attempts[usize::from(identifier)] = Some(attempt);
+                self.attempts.insert(identifier, attempt);
             }
             Task::Accounting { username, session_id } => {
                 let step = Step::ALL[self.step.min(Step::ALL.len() - 1)];
@@ -400,8 +399,7 @@ impl Exchange {
         }
         match &self.task {
             Task::Access { login, .. } => {
-                let attempt = self.attempts[usize::from(answer.identifier)].take();
-                let Some(attempt) = attempt else { return };
+                let Some(attempt) = self.attempts.remove(&answer.identifier) else { return };
                 let access = Access::examine(login, &attempt, &self.config.secret, &reply);
                 let failure = access.failure.clone();
                 if failure.is_some() || self.outcome.access.is_none() {
