@@ -151,7 +151,7 @@ fn report(args: &AuthArgs, context: &Context, seen: &Observation) -> Report {
             let text = facts.failure.as_ref().map_or("", |failure| failure.detail.as_str());
             Report::ok(format!("login was rejected as expected: {text}"))
         }
-        None => session::begin(context, seen, || success(seen)),
+        None => session::begin(context, seen, Phase::Ipcp, || success(seen)),
     };
     let time = seen.time_to(Phase::Ipcp).max(seen.time_to(Phase::Ccp));
     if let Some(time) = time.filter(|_| facts.phase(Phase::Ipcp).is_some()) {
@@ -195,11 +195,14 @@ fn verdict(args: &AuthArgs, seen: &Observation) -> Option<(Phase, Reason, String
     if args.expect_reject {
         return expect_reject(seen);
     }
-    if facts.failure.is_some() {
+    if facts.failure.is_some() || facts.phase(Phase::Ipcp).is_none() {
         return None;
     }
-    if let Some(address) = facts.address
-        && !args.expect_address.is_empty()
+    // A gateway may negotiate once more and take the address back.
+    let Some(address) = facts.address else {
+        return Some((Phase::Ipcp, Reason::NoAddress, "gateway gave no address".into()));
+    };
+    if !args.expect_address.is_empty()
         && !args.expect_address.iter().any(|network| network.contains(address))
     {
         let text = format!("gateway gave the address {address}, which is not an expected one");
@@ -292,7 +295,47 @@ impl FromStr for Network {
 
 #[cfg(test)]
 mod tests {
+    use pptp_probe::output::State;
+
     use super::*;
+    use crate::session::tests::{parsed, passed};
+
+    /// State, phase and reason, and the headline.
+    fn judged(arguments: &str, seen: &Observation) -> (State, Option<(Phase, Reason)>, String) {
+        let (args, context) = parsed::<AuthArgs>(&format!("-u probe {arguments}"));
+        let report = report(&args, &context, seen);
+        let verdict = report.verdict().map(|verdict| (verdict.phase, verdict.reason));
+        (report.state(), verdict, report.headline().into_owned())
+    }
+
+    fn logged_in() -> Observation {
+        let mut seen = passed(&[Phase::Control, Phase::Lcp, Phase::Auth, Phase::Ccp, Phase::Ipcp]);
+        seen.seen.method = Some(Method::MsChapV2);
+        seen.seen.mppe = Some(None);
+        seen.seen.address = Some(Ipv4Addr::new(198, 51, 100, 7));
+        seen
+    }
+
+    #[test]
+    fn ok_with_an_address_only() {
+        let (state, verdict, headline) = judged("--expect-address 198.51.100.0/24", &logged_in());
+        assert_eq!((state, verdict), (State::Ok, None), "{headline}");
+        let mut without = logged_in();
+        without.seen.address = None;
+        for arguments in ["", "--expect-address 198.51.100.0/24"] {
+            let (state, verdict, _) = judged(arguments, &without);
+            assert_eq!(state, State::Critical);
+            assert_eq!(verdict, Some((Phase::Ipcp, Reason::NoAddress)));
+        }
+    }
+
+    #[test]
+    fn unknown_when_nothing_failed_before_the_address() {
+        let seen = passed(&[Phase::Control, Phase::Lcp, Phase::Auth]);
+        let (state, verdict, headline) = judged("--expect-address 198.51.100.0/24", &seen);
+        assert_eq!((state, verdict), (State::Unknown, Some((Phase::Ipcp, Reason::Internal))));
+        assert_eq!(headline, "the session ended before ipcp was done, and nothing says why");
+    }
 
     #[test]
     fn networks() {

@@ -8,6 +8,7 @@ use pptp_probe::cli::{Common, Target};
 use pptp_probe::output::{Metric, Report};
 use pptp_probe::plugin::{self, Check, Context};
 use pptp_probe::probe::{Observation, control_connection};
+use pptp_probe::reason::Phase;
 
 use crate::session;
 
@@ -73,7 +74,7 @@ pub fn main(argv: Vec<OsString>) -> ! {
 fn report(context: &Context, seen: &Observation) -> Report {
     let echoes = &seen.seen.control_echoes;
     let rtt = session::median(echoes);
-    let mut report = session::begin(context, seen, || {
+    let mut report = session::begin(context, seen, Phase::Control, || {
         let echo = rtt.map(|rtt| format!(", echo {}", session::span(rtt))).unwrap_or_default();
         format!(
             "{} accepts control connections, {}{echo}",
@@ -92,4 +93,25 @@ fn report(context: &Context, seen: &Observation) -> Report {
             .fact("echoes", echoes.len() as f64);
     }
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use pptp_probe::output::State;
+    use pptp_probe::reason::Reason;
+
+    use super::*;
+    use crate::session::tests::{parsed, passed};
+
+    #[test]
+    fn ok_only_when_control_was_passed() {
+        let (_, context) = parsed::<ControlArgs>("");
+        let judged = |seen: &Observation| {
+            let report = report(&context, seen);
+            (report.state(), report.verdict().map(|verdict| (verdict.phase, verdict.reason)))
+        };
+        assert_eq!(judged(&passed(&[Phase::Control])), (State::Ok, None));
+        let expected = (State::Unknown, Some((Phase::Control, Reason::Internal)));
+        assert_eq!(judged(&passed(&[Phase::Resolve, Phase::Connect])), expected);
+    }
 }

@@ -124,8 +124,8 @@ fn report(
         .filter(|finding| forbidden.contains(&finding.protocol))
         .map(|finding| finding.protocol.word())
         .collect();
-    let mut report = if facts.failure.is_some() {
-        session::begin(context, seen, String::new)
+    let mut report = if facts.failure.is_some() || facts.phase(Phase::Lcp).is_none() {
+        session::begin(context, seen, Phase::Lcp, String::new)
     } else if !bad.is_empty() {
         let text =
             format!("{} accepts {}, which is forbidden", session::name(seen), bad.join(", "));
@@ -193,4 +193,24 @@ fn list_auth(mut report: Report, findings: &[Finding]) -> Report {
 fn list<W: AsRef<str>>(words: &[W]) -> String {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use pptp_probe::output::State;
+
+    use super::*;
+    use crate::session::tests::{parsed, passed};
+
+    #[test]
+    fn ok_only_when_lcp_was_passed() {
+        let (args, context) = parsed::<GreArgs>("");
+        let judged = |seen: &Observation| {
+            let report = report(&args.forbid_auth, &context, seen, &[]);
+            (report.state(), report.verdict().map(|verdict| (verdict.phase, verdict.reason)))
+        };
+        assert_eq!(judged(&passed(&[Phase::Lcp])), (State::Ok, None));
+        let expected = (State::Unknown, Some((Phase::Lcp, Reason::Internal)));
+        assert_eq!(judged(&passed(&[Phase::Control, Phase::Call, Phase::Gre])), expected);
+    }
 }

@@ -85,14 +85,20 @@ pub(crate) fn tap(context: &Context, capture: Option<Capture>) -> Tap {
     Tap::new(context.started, context.verbosity, capture)
 }
 
-/// Begins a report: the failure where there was one, else `headline`.
+/// Begins a report: the failure where there was one, else `headline`, if the
+/// session got past its `goal`.
 pub(crate) fn begin(
     context: &Context,
     seen: &Observation,
+    goal: Phase,
     headline: impl FnOnce() -> String,
 ) -> Report {
     match &seen.seen.failure {
-        None => Report::ok(headline()),
+        None if seen.seen.phase(goal).is_some() => Report::ok(headline()),
+        None => {
+            let text = format!("the session ended before {goal} was done, and nothing says why");
+            Report::failed(goal, Reason::Internal, text)
+        }
         Some(failure) => {
             let report = Report::failed(failure.phase, failure.reason, failure.detail.clone());
             if seen.seen.timed_out {
@@ -222,8 +228,31 @@ pub(crate) fn span(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::time::Instant;
+
+    use pptp_probe::plugin::{Check, command};
+    use pptp_probe::proto::tunnel::Seen;
+
     use super::*;
+
+    /// A check's command line, read as the frame reads it.
+    pub(crate) fn parsed<A: Check>(arguments: &str) -> (A, Context) {
+        let given = ["check", "-H", "192.0.2.1"].into_iter().chain(arguments.split_whitespace());
+        let matches = command::<A>().try_get_matches_from(given).unwrap();
+        let args = A::from_arg_matches(&matches).unwrap();
+        let thresholds = args.common().thresholds(A::METRICS, A::MAIN_METRIC).unwrap();
+        let context = Context::new(args.common(), Instant::now(), thresholds);
+        (args, context)
+    }
+
+    /// A session that passed these phases, each in a millisecond, and in which
+    /// nothing failed.
+    pub(crate) fn passed(phases: &[Phase]) -> Observation {
+        let phases = phases.iter().map(|&phase| (phase, Duration::from_millis(1))).collect();
+        let seen = Seen { phases, ..Seen::new() };
+        Observation { address: None, time: Duration::from_millis(5), seen }
+    }
 
     fn ms(values: &[u64]) -> Vec<Duration> {
         values.iter().copied().map(Duration::from_millis).collect()

@@ -82,6 +82,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// What `common` says of a run that began at `started`.
+    pub fn new(common: &Common, started: Instant, thresholds: Thresholds) -> Self {
+        let timeout = common.timeout();
+        Self {
+            started,
+            deadline: started + timeout.duration,
+            timeout,
+            thresholds,
+            verbosity: common.verbose.min(3),
+            phase: Cell::new(Phase::Resolve),
+        }
+    }
+
     /// Notes the phase that begins, so that a run ended from outside can say
     /// where it was.
     pub fn enter(&self, phase: Phase) {
@@ -173,14 +186,7 @@ fn conduct<A: Check, P>(
         Err(text) => return Ending::unknown(text),
     };
     let common = args.common();
-    let context = Context {
-        started,
-        deadline: started + common.timeout().duration,
-        timeout: common.timeout(),
-        thresholds,
-        verbosity: common.verbose.min(3),
-        phase: Cell::new(Phase::Resolve),
-    };
+    let context = Context::new(common, started, thresholds);
     let report = match prepare(&args) {
         Ok(prepared) => run_until(&context, run(&args, prepared, &context)),
         Err(report) => report,
