@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::time::Instant;
 
 use clap::Args;
 use pptp_probe::cli::{AuthMethods, Common, Login, MppeChoice, Target};
@@ -98,9 +99,9 @@ impl Check for AuthArgs {
 pub fn main(argv: Vec<OsString>) -> ! {
     plugin::main_from(
         argv,
-        |args: &AuthArgs| {
+        |args: &AuthArgs, deadline| {
             // Read while the rights that may be needed for the file are there.
-            let credentials = credentials(args)?;
+            let credentials = credentials(args, deadline)?;
             let (capture, raw) = session::open(&args.common, true)?;
             Ok((credentials, capture, raw))
         },
@@ -129,17 +130,12 @@ pub fn main(argv: Vec<OsString>) -> ! {
     )
 }
 
-fn credentials(args: &AuthArgs) -> Result<Option<Credentials>, Report> {
+fn credentials(args: &AuthArgs, deadline: Instant) -> Result<Option<Credentials>, Report> {
     if args.methods.allowed() == [Method::None] {
         return Ok(None);
     }
-    match args.login.resolve() {
-        Ok((username, password)) => Ok(Some(Credentials { username, password })),
-        Err(text) => {
-            let mend = "--help says where a password may come from";
-            Err(Report::failed(Phase::Auth, Reason::Local, text).mend(mend))
-        }
-    }
+    let (username, password) = args.login.resolve(deadline).map_err(session::unread)?;
+    Ok(Some(Credentials { username, password }))
 }
 
 /// Judges what the gateway showed; touches neither the network nor the clock.

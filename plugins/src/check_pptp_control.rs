@@ -51,7 +51,7 @@ impl Check for ControlArgs {
 pub fn main(argv: Vec<OsString>) -> ! {
     plugin::main_from(
         argv,
-        |args: &ControlArgs| session::open(&args.common, false),
+        |args: &ControlArgs, _| session::open(&args.common, false),
         async |args: &ControlArgs, (capture, _), context: &Context| {
             let gateway = session::gateway(&args.target, false);
             let mut tap = session::tap(context, capture);

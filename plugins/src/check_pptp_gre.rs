@@ -89,7 +89,7 @@ impl GreArgs {
 pub fn main(argv: Vec<OsString>) -> ! {
     plugin::main_from(
         argv,
-        |args: &GreArgs| session::open(&args.common, true),
+        |args: &GreArgs, _| session::open(&args.common, true),
         async |args: &GreArgs, (capture, raw), context: &Context| {
             let Some(raw) = raw else {
                 return Report::failed(Phase::Gre, Reason::Internal, "no raw socket was opened");

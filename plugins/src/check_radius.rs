@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use pptp_probe::cli::{Common, Login, RadiusSecret};
@@ -21,8 +21,7 @@ use pptp_probe::probe::radius::{self, Carrier, Mode, Plan, Server};
 use pptp_probe::proto::auth::Credentials;
 use pptp_probe::proto::radius::access::{self, KeyPolicy};
 use pptp_probe::proto::radius::client::{Retransmission, Signature};
-use pptp_probe::reason::{Phase, Reason};
-use pptp_probe::secret::{Secret, refuse_public};
+use pptp_probe::secret::{Secret, Unread, refuse_public};
 use pptp_probe::wire::radius::AttributeId;
 use pptp_probe::wire::radius::dictionary::{Expectation, parse_assignment};
 
@@ -258,11 +257,11 @@ impl RadiusArgs {
 
     /// The shared secret; with TLS it is a public word (RFC 6614, section 2.3),
     /// unless the operator has another one.
-    fn shared_secret(&self) -> Result<SharedSecret, String> {
+    fn shared_secret(&self, deadline: Instant) -> Result<SharedSecret, Unread> {
         let is_given = self.secret.secret_file.is_some() || self.secret.secret_env.is_some();
         let secret = match self.carriage() {
             Carriage::Tls if !is_given => Secret::new(b"radsec".to_vec()),
-            _ => self.secret.resolve()?,
+            _ => self.secret.resolve(deadline)?,
         };
         Ok(SharedSecret::new(secret))
     }
@@ -301,13 +300,13 @@ impl RadiusArgs {
         self.hostname.iter().map(|host| Server { host: host.clone(), family }).collect()
     }
 
-    /// Everything that is asked, secrets read.
-    fn plan(&self) -> Result<Plan, String> {
-        let secret = self.shared_secret()?;
+    /// Everything that is asked, secrets read until `deadline`.
+    fn plan(&self, deadline: Instant) -> Result<Plan, Unread> {
+        let secret = self.shared_secret(deadline)?;
         let mut username = ACCOUNTING_USER.to_vec();
         let login = if self.kinds().contains(&Kind::Auth) {
             self.login.refuse_public_files()?;
-            let (name, password) = self.login.resolve()?;
+            let (name, password) = self.login.resolve(deadline)?;
             username.clone_from(&name);
             let login = access::Login {
                 credentials: Credentials { username: name, password },
@@ -354,12 +353,9 @@ pub fn main(argv: Vec<OsString>) -> ! {
     })
 }
 
-fn prepare(args: &RadiusArgs) -> Result<(Plan, Option<Capture>), Report> {
+fn prepare(args: &RadiusArgs, deadline: Instant) -> Result<(Plan, Option<Capture>), Report> {
     // Read while the rights that may be needed for the files are there.
-    let plan = args.plan().map_err(|text| {
-        let mend = "--help says where secrets may come from";
-        Report::failed(Phase::Auth, Reason::Local, text).mend(mend)
-    })?;
+    let plan = args.plan(deadline).map_err(session::unread)?;
     let (capture, _) = session::open(&args.common, false)?;
     Ok((plan, capture))
 }

@@ -13,6 +13,7 @@ use pptp_probe::output::{Metric, Report, escape};
 use pptp_probe::plugin::{Context, setcap_mend};
 use pptp_probe::probe::{Allowance, Gateway, Observation};
 use pptp_probe::reason::{Phase, Reason};
+use pptp_probe::secret::Unread;
 
 /// Perfdata label of the time that each phase took.
 const PHASE_LABELS: [(Phase, &str); 10] = [
@@ -51,6 +52,15 @@ pub(crate) fn open(
         Report::failed(Phase::Resolve, Reason::Local, text)
     })?;
     Ok((capture, raw))
+}
+
+/// The report of a run whose secrets could not be read.
+pub(crate) fn unread(unread: Unread) -> Report {
+    let report = Report::failed(Phase::Auth, unread.reason, unread.text);
+    match unread.reason {
+        Reason::Local => report.mend("--help says where secrets may come from"),
+        _ => report,
+    }
 }
 
 fn no_socket(error: &std::io::Error) -> Report {

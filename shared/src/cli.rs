@@ -8,21 +8,53 @@ mod extra_opts;
 
 pub(crate) use extra_opts::expand as expand_extra_opts;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Args};
 
 use crate::method::{Method, MppePolicy};
 use crate::output::{Format, Range, State, Thresholds, is_label};
-use crate::secret::{AuthFile, Secret, readable_by_others, refuse_public};
+use crate::secret::{AuthFile, Secret, Unread, readable_by_others, refuse_public};
 
 /// Longest user name, in octets: the length of a PAP Peer-ID is one octet
 /// (RFC 1334, section 2.2.1).
 const LONGEST_USERNAME: usize = 255;
+
+/// The value of an option as it stands in the raw arguments, where they are
+/// not parsed yet or cannot be; the last of several. `short` and `long` are
+/// its names without hyphens.
+pub(crate) fn raw_option(argv: &[OsString], short: u8, long: &str) -> Option<OsString> {
+    let mut found = None;
+    let arguments = argv.iter().skip(1).take_while(|argument| *argument != "--");
+    let mut arguments = arguments.map(|argument| argument.as_bytes());
+    while let Some(argument) = arguments.next() {
+        let rest = match argument.strip_prefix(b"--") {
+            Some(name) => match name.strip_prefix(long.as_bytes()) {
+                Some(rest @ ([] | [b'=', ..])) => rest,
+                _ => continue,
+            },
+            None => {
+                // Flags that take no value may stand before it: -vo json.
+                let Some(letters) = argument.strip_prefix(b"-") else { continue };
+                let flags = letters.iter().take_while(|letter| b"v46".contains(letter)).count();
+                match letters[flags..].strip_prefix(&[short]) {
+                    Some(rest) => rest,
+                    None => continue,
+                }
+            }
+        };
+        let value = match rest {
+            [] => arguments.next(),
+            _ => Some(rest.strip_prefix(b"=").unwrap_or(rest)),
+        };
+        found = value.or(found);
+    }
+    found.map(|value| OsStr::from_bytes(value).to_owned())
+}
 
 /// Where the gateway is.
 #[derive(Debug, Clone, Args)]
@@ -229,39 +261,41 @@ pub struct Login {
 impl Login {
     /// The user name and the password, from where the arguments say; failing
     /// that from `pptp-username` and `pptp-password` in
-    /// `$CREDENTIALS_DIRECTORY`.
+    /// `$CREDENTIALS_DIRECTORY`. Pipes are waited for until `deadline`.
     ///
     /// # Errors
     /// A sentence that names the source and what is wrong with it, or what is
     /// missing.
-    pub fn resolve(&self) -> Result<(Vec<u8>, Secret), String> {
+    pub fn resolve(&self, deadline: Instant) -> Result<(Vec<u8>, Secret), Unread> {
         let authfile = match &self.authfile {
-            Some(path) => AuthFile::read(path)?,
+            Some(path) => AuthFile::read(path, deadline)?,
             None => AuthFile { username: None, password: None },
         };
         let username = match (&self.username, authfile.username) {
             (Some(username), _) => Some(username.as_bytes().to_vec()),
             (None, Some(username)) => Some(username),
             (None, None) => {
-                let credential = Secret::from_credentials("pptp-username")?;
+                let credential = Secret::from_credentials("pptp-username", deadline)?;
                 credential.map(|username| username.expose().to_vec())
             }
         };
-        let username = username
-            .ok_or("no user name: give --username, --authfile or the credential pptp-username")?;
+        let username = username.ok_or_else(|| {
+            "no user name: give --username, --authfile or the credential pptp-username".to_owned()
+        })?;
         if username.is_empty() || username.len() > LONGEST_USERNAME {
-            return Err(format!("a user name has 1 to {LONGEST_USERNAME} octets"));
+            return Err(format!("a user name has 1 to {LONGEST_USERNAME} octets").into());
         }
         let password = match (&self.password_file, &self.password_env, authfile.password) {
-            (Some(path), _, _) => Some(Secret::from_file(path)?),
+            (Some(path), _, _) => Some(Secret::from_file(path, deadline)?),
             (None, Some(variable), _) => Some(Secret::from_env(variable)?),
             (None, None, Some(password)) => Some(password),
-            (None, None, None) => Secret::from_credentials("pptp-password")?,
+            (None, None, None) => Secret::from_credentials("pptp-password", deadline)?,
         };
-        let password = password.ok_or(
+        let password = password.ok_or_else(|| {
             "no password: give --password-file, --password-env, --authfile \
-             or the credential pptp-password",
-        )?;
+             or the credential pptp-password"
+                .to_owned()
+        })?;
         Ok((username, password))
     }
 
@@ -295,22 +329,24 @@ pub struct RadiusSecret {
 
 impl RadiusSecret {
     /// The shared secret, from where the arguments say; failing that from
-    /// `radius-secret` in `$CREDENTIALS_DIRECTORY`.
+    /// `radius-secret` in `$CREDENTIALS_DIRECTORY`. Pipes are waited for until
+    /// `deadline`.
     ///
     /// # Errors
     /// A sentence that names the source and what is wrong with it, also when
     /// everyone can read the file; or that there is none.
-    pub fn resolve(&self) -> Result<Secret, String> {
+    pub fn resolve(&self, deadline: Instant) -> Result<Secret, Unread> {
         let secret = match (&self.secret_file, &self.secret_env) {
             (Some(path), _) => {
                 refuse_public(path)?;
-                Some(Secret::from_file(path)?)
+                Some(Secret::from_file(path, deadline)?)
             }
             (None, Some(variable)) => Some(Secret::from_env(variable)?),
-            (None, None) => Secret::from_credentials("radius-secret")?,
+            (None, None) => Secret::from_credentials("radius-secret", deadline)?,
         };
         secret.ok_or_else(|| {
             "no shared secret: give --secret-file, --secret-env or the credential radius-secret"
+                .to_owned()
                 .into()
         })
     }
@@ -374,6 +410,29 @@ mod tests {
 
     fn error(arguments: &str) -> String {
         parse(arguments).unwrap_err()
+    }
+
+    #[test]
+    fn options_are_found_in_raw_arguments() {
+        for (arguments, value) in [
+            ("-o json", Some("json")),
+            ("-ojson", Some("json")),
+            ("-o=json", Some("json")),
+            ("-vvo json -x", Some("json")),
+            ("--output json", Some("json")),
+            ("--output=json", Some("json")),
+            ("-o json --bad -o zabbix", Some("zabbix")),
+            ("-o json -o", Some("json")),
+            ("-t 5 -wo", None),
+            ("--outputs=json", None),
+            ("-- -o json", None),
+            ("json", None),
+        ] {
+            let argv = ["check"].into_iter().chain(arguments.split_whitespace());
+            let argv: Vec<OsString> = argv.map(OsString::from).collect();
+            let value = value.map(OsString::from);
+            assert_eq!(raw_option(&argv, b'o', "output"), value, "{arguments}");
+        }
     }
 
     #[test]
@@ -535,18 +594,21 @@ mod tests {
         assert!(error.contains("--password") && !error.contains("hunter2"), "{error}");
     }
 
+    fn resolve(arguments: &str) -> Result<(Vec<u8>, Secret), Unread> {
+        parse(arguments).unwrap().login.resolve(Instant::now())
+    }
+
     #[test]
     fn login_from_the_arguments() {
         // Cargo sets this one for every test.
-        let (username, password) =
-            parse("-u probe --password-env CARGO_PKG_NAME").unwrap().login.resolve().ok().unwrap();
+        let (username, password) = resolve("-u probe --password-env CARGO_PKG_NAME").ok().unwrap();
         assert_eq!(username, b"probe");
         assert_eq!(password.expose(), env!("CARGO_PKG_NAME").as_bytes());
     }
 
     #[test]
     fn a_login_that_lacks_something_says_what() {
-        let error = |arguments: &str| parse(arguments).unwrap().login.resolve().err().unwrap();
+        let error = |arguments: &str| resolve(arguments).err().unwrap().text;
         assert_eq!(
             error("--password-env CARGO_PKG_NAME"),
             "no user name: give --username, --authfile or the credential pptp-username"

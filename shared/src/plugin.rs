@@ -21,8 +21,9 @@ use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
 
 use crate::cli::{Common, Timeout, expand_extra_opts};
-use crate::output::{Identity, Report, State, Thresholds, render, unknown_line};
+use crate::output::{Format, Identity, Report, State, Thresholds, render, unknown_line};
 use crate::reason::{Phase, Reason};
+use crate::secret::Unread;
 
 /// How long after its deadline a run may still close what it has open. Less
 /// than the 100 ms in which a deadline is kept, for the exit takes time too.
@@ -104,11 +105,11 @@ impl Context {
 
 /// Runs a check with the arguments of the process and leaves the process.
 ///
-/// `prepare` runs before any thread or runtime exists: it opens raw sockets,
-/// reads secrets, drops privileges. Its error is the report. `run` is the
-/// check itself.
+/// `prepare` runs before any thread or runtime exists: it reads secrets, for
+/// which it may wait until the deadline it is given, opens raw sockets, drops
+/// privileges. Its error is the report. `run` is the check itself.
 pub fn main<A: Check, P>(
-    prepare: impl FnOnce(&A) -> Result<P, Report>,
+    prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
     run: impl AsyncFnOnce(&A, P, &Context) -> Report,
 ) -> ! {
     main_from(std::env::args_os().collect(), prepare, run)
@@ -118,7 +119,7 @@ pub fn main<A: Check, P>(
 /// for a binary that is several checks.
 pub fn main_from<A: Check, P>(
     argv: Vec<OsString>,
-    prepare: impl FnOnce(&A) -> Result<P, Report>,
+    prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
     run: impl AsyncFnOnce(&A, P, &Context) -> Report,
 ) -> ! {
     let started = Instant::now();
@@ -178,16 +179,16 @@ impl Ending {
 fn conduct<A: Check, P>(
     argv: Vec<OsString>,
     started: Instant,
-    prepare: impl FnOnce(&A) -> Result<P, Report>,
+    prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
     run: impl AsyncFnOnce(&A, P, &Context) -> Report,
 ) -> Ending {
-    let (args, thresholds) = match parse::<A>(argv) {
+    let (args, thresholds) = match parse::<A>(argv, started) {
         Ok(parsed) => parsed,
-        Err(text) => return Ending::unknown(text),
+        Err(refusal) => return refuse::<A>(refusal),
     };
     let common = args.common();
     let context = Context::new(common, started, thresholds);
-    let report = match prepare(&args) {
+    let report = match prepare(&args, context.deadline) {
         Ok(prepared) => run_until(&context, run(&args, prepared, &context)),
         Err(report) => report,
     };
@@ -197,40 +198,74 @@ fn conduct<A: Check, P>(
     Ending { text, code }
 }
 
-/// Argument vector to arguments; the error is the whole output.
-fn parse<A: Check>(argv: Vec<OsString>) -> Result<(A, Thresholds), String> {
-    let misuse = |what: &str| misuse_line(A::NAME, what);
-    let argv = expand_extra_opts(argv, A::PROGRAM).map_err(|what| misuse(&what))?;
+/// Why there are no arguments to run with.
+enum Refusal {
+    /// Help or version, as it was asked for.
+    Said(String),
+    /// What is wrong with the arguments.
+    Misuse(String),
+    /// A signal came while they were read from a file.
+    Interrupted(String),
+}
+
+fn parse<A: Check>(argv: Vec<OsString>, started: Instant) -> Result<(A, Thresholds), Refusal> {
+    let argv = expand_extra_opts(argv, A::PROGRAM, started)?;
     let mut command = command::<A>();
-    let matches = command.try_get_matches_from_mut(argv).map_err(|error| say::<A>(&error));
+    let matches = command.try_get_matches_from_mut(argv);
     // The process is short and its end frees everything at once; taking the
     // two apart piece by piece costs a tenth of what parsing costs.
     std::mem::forget(command);
     let mut matches = std::mem::ManuallyDrop::new(matches?);
     if matches.contains_id(EXTRA_OPTS) {
-        return Err(misuse("--extra-opts cannot stand in the file it names"));
+        return Err("--extra-opts cannot stand in the file it names".to_owned().into());
     }
-    let args = A::from_arg_matches_mut(&mut matches).map_err(|error| say::<A>(&error))?;
-    args.validate().map_err(|what| misuse(&what))?;
-    let thresholds = args.common().thresholds(A::METRICS, A::MAIN_METRIC);
-    Ok((args, thresholds.map_err(|what| misuse(&what))?))
+    let args = A::from_arg_matches_mut(&mut matches)?;
+    args.validate()?;
+    let thresholds = args.common().thresholds(A::METRICS, A::MAIN_METRIC)?;
+    Ok((args, thresholds))
 }
 
-fn say<A: Check>(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => text,
-        _ => {
-            // The first paragraph says what is wrong; usage and tips follow.
-            let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
-            let what = lines.collect::<Vec<_>>().join(" ");
-            misuse_line(A::NAME, what.strip_prefix("error: ").unwrap_or(&what))
+impl From<clap::Error> for Refusal {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Said(text),
+            _ => {
+                // The first paragraph says what is wrong; usage and tips follow.
+                let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+                let what = lines.collect::<Vec<_>>().join(" ");
+                Self::Misuse(what.strip_prefix("error: ").unwrap_or(&what).to_owned())
+            }
         }
     }
 }
 
-fn misuse_line(name: &str, what: &str) -> String {
-    unknown_line(name, what, "(see --help)")
+impl From<String> for Refusal {
+    fn from(what: String) -> Self {
+        Self::Misuse(what)
+    }
+}
+
+impl From<Unread> for Refusal {
+    fn from(Unread { reason, text }: Unread) -> Self {
+        match reason {
+            Reason::Interrupted => Self::Interrupted(text),
+            _ => Self::Misuse(text),
+        }
+    }
+}
+
+fn refuse<A: Check>(refusal: Refusal) -> Ending {
+    match refusal {
+        Refusal::Said(text) => Ending::unknown(text),
+        Refusal::Misuse(what) => Ending::unknown(unknown_line(A::NAME, &what, "(see --help)")),
+        Refusal::Interrupted(text) => {
+            let report = Report::failed(Phase::Resolve, Reason::Interrupted, text);
+            let identity = Identity { name: A::NAME, program: A::PROGRAM, target: "" };
+            let (text, code) = render(&report, &identity, Format::Nagios, 0);
+            Ending { text, code }
+        }
+    }
 }
 
 fn panic_line(name: &str, panic: &PanicHookInfo<'_>) -> String {
@@ -341,7 +376,7 @@ mod tests {
     fn with(arguments: &str, run: impl AsyncFnOnce(&Fake, (), &Context) -> Report) -> Ending {
         let argv = ["/opt/check"].into_iter().chain(arguments.split_whitespace());
         let argv = argv.map(OsString::from).collect();
-        conduct(argv, Instant::now(), |_: &Fake| Ok(()), run)
+        conduct(argv, Instant::now(), |_: &Fake, _| Ok(()), run)
     }
 
     async fn rtt(_: &Fake, (): (), context: &Context) -> Report {
@@ -401,7 +436,7 @@ mod tests {
     #[test]
     fn misuse_cannot_break_the_line() {
         let argv = ["check", "-H", "a", "-w", "1|2\n3"].map(OsString::from).to_vec();
-        let Ending { text, code } = conduct(argv, Instant::now(), |_: &Fake| Ok(()), rtt);
+        let Ending { text, code } = conduct(argv, Instant::now(), |_: &Fake, _| Ok(()), rtt);
         assert_eq!((text.lines().count(), text.contains('|'), code), (1, false, 3));
     }
 
@@ -422,7 +457,7 @@ mod tests {
     #[test]
     fn preparation_that_fails_is_the_report() {
         let argv = ["check", "-H", "a"].map(OsString::from).to_vec();
-        let prepare = |_: &Fake| -> Result<(), Report> {
+        let prepare = |_: &Fake, _| -> Result<(), Report> {
             Err(Report::failed(Phase::Gre, Reason::Permission, "no raw socket").mend("run: x"))
         };
         assert_eq!(

@@ -11,12 +11,14 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
 
-/// Wait for a secret from a pipe or a terminal.
-const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+use crate::net::interrupt;
+use crate::reason::Reason;
+
 /// open(2).
 const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
@@ -28,6 +30,29 @@ const LONGEST_AUTHFILE: usize = 16 * 1024;
 
 /// The variable that systemd sets for `LoadCredential=`.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Why something was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// [`Reason::Interrupted`] where a signal ended the wait, else
+    /// [`Reason::Local`].
+    pub reason: Reason,
+    /// What was to be read and what is wrong with it, as a sentence.
+    pub text: String,
+}
+
+impl Unread {
+    /// The same, said of `what`.
+    pub(crate) fn of(self, what: &str) -> Self {
+        Self { text: format!("{what}: {}", self.text), ..self }
+    }
+}
+
+impl From<String> for Unread {
+    fn from(text: String) -> Self {
+        Self { reason: Reason::Local, text }
+    }
+}
 
 /// Octets that are wiped when dropped and cannot be printed: no `Debug`, no
 /// `Display`, no serialisation.
@@ -46,17 +71,16 @@ impl Secret {
     }
 
     /// Reads a file; `-` is standard input. One line break at the end is not
-    /// part of the secret.
+    /// part of the secret. A pipe or a terminal is waited for until `deadline`.
     ///
     /// # Errors
     /// When it cannot be read, is empty or longer than 4096 octets.
-    pub fn from_file(path: &Path) -> Result<Self, String> {
-        let source = source_name(path);
+    pub fn from_file(path: &Path, deadline: Instant) -> Result<Self, Unread> {
         // Two more for the line break, one to notice that it is too long.
-        let mut octets = read_bounded(path, LONGEST_SECRET + 2)?;
+        let mut octets = read_secret(path, LONGEST_SECRET + 2, deadline)?;
         let kept = strip_line_break(&octets).len();
         octets.truncate(kept);
-        Self::checked(octets, &source)
+        Ok(Self::checked(octets, &source_name(path))?)
     }
 
     /// Reads an environment variable, whole.
@@ -76,16 +100,23 @@ impl Secret {
     ///
     /// # Errors
     /// As for [`Secret::from_file`].
-    pub fn from_credentials(name: &str) -> Result<Option<Self>, String> {
+    pub fn from_credentials(name: &str, deadline: Instant) -> Result<Option<Self>, Unread> {
         match std::env::var_os(CREDENTIALS_DIRECTORY) {
-            Some(directory) => Self::from_directory(Path::new(&directory), name),
+            Some(directory) => Self::from_directory(Path::new(&directory), name, deadline),
             None => Ok(None),
         }
     }
 
-    fn from_directory(directory: &Path, name: &str) -> Result<Option<Self>, String> {
+    fn from_directory(
+        directory: &Path,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Option<Self>, Unread> {
         let path = directory.join(name);
-        if path.try_exists().unwrap_or(true) { Self::from_file(&path).map(Some) } else { Ok(None) }
+        if !path.try_exists().unwrap_or(true) {
+            return Ok(None);
+        }
+        Self::from_file(&path, deadline).map(Some)
     }
 
     fn checked(octets: Zeroizing<Vec<u8>>, source: &str) -> Result<Self, String> {
@@ -111,18 +142,20 @@ pub struct AuthFile {
 }
 
 impl AuthFile {
-    /// Reads a file; `-` is standard input.
+    /// Reads a file; `-` is standard input. A pipe or a terminal is waited for
+    /// until `deadline`.
     ///
     /// # Errors
     /// When it cannot be read, is longer than 16 KiB, or a line is none of the
     /// three, a repetition, or without a value; the line is named by number.
-    pub fn read(path: &Path) -> Result<Self, String> {
+    pub fn read(path: &Path, deadline: Instant) -> Result<Self, Unread> {
         let source = source_name(path);
-        let octets = read_bounded(path, LONGEST_AUTHFILE)?;
+        let octets = read_secret(path, LONGEST_AUTHFILE, deadline)?;
         if octets.len() > LONGEST_AUTHFILE {
-            return Err(format!("{source} is longer than {LONGEST_AUTHFILE} octets"));
+            return Err(format!("{source} is longer than {LONGEST_AUTHFILE} octets").into());
         }
-        Self::parse(&octets).map_err(|(line, what)| format!("{source}, line {line}: {what}"))
+        let parsed = Self::parse(&octets);
+        Ok(parsed.map_err(|(line, what)| format!("{source}, line {line}: {what}"))?)
     }
 
     fn parse(octets: &[u8]) -> Result<Self, (usize, &'static str)> {
@@ -192,39 +225,77 @@ fn source_name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
-/// At most `longest` octets and one more, which tells that there are more.
-fn read_bounded(path: &Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+fn read_secret(
+    path: &Path,
+    longest: usize,
+    deadline: Instant,
+) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    let read = read_bounded(path, longest, deadline);
+    read.map_err(|unread| unread.of(&format!("cannot read {}", source_name(path))))
+}
+
+/// At most `longest` octets of a file and one more, which tells that there are
+/// more; `-` is standard input. What does not come by itself is waited for
+/// until `deadline`. An error does not name the file.
+pub(crate) fn read_bounded(
+    path: &Path,
+    longest: usize,
+    deadline: Instant,
+) -> Result<Zeroizing<Vec<u8>>, Unread> {
     // All at once: a vector that grows leaves copies behind that nobody wipes.
     let mut octets = Zeroizing::new(Vec::with_capacity(longest + 64));
     let limit = longest as u64 + 1;
-    let read = if path == Path::new("-") {
+    let opened = if path == Path::new("-") {
         // Past the buffer of `Stdin`, which would keep the secret.
-        standard_input().and_then(|file| Patient(file).take(limit).read_to_end(&mut octets))
+        standard_input()
     } else {
         // A pipe without a writer must not block the opening.
-        File::options()
-            .read(true)
-            .custom_flags(O_NONBLOCK)
-            .open(path)
-            .and_then(|file| Patient(file).take(limit).read_to_end(&mut octets))
+        File::options().read(true).custom_flags(O_NONBLOCK).open(path)
     };
-    match read {
+    let file = opened.map_err(|error| in_words(&error))?;
+    let mut patient = Patient { file, deadline, interrupted: false };
+    match patient.by_ref().take(limit).read_to_end(&mut octets) {
         Ok(_) => Ok(octets),
-        Err(error) => Err(format!("cannot read {}: {}", source_name(path), in_words(&error))),
+        Err(_) if patient.interrupted => {
+            Err(Unread { reason: Reason::Interrupted, text: "interrupted".into() })
+        }
+        Err(error) => Err(in_words(&error).into()),
     }
 }
 
-/// Reads what comes within [`PATIENCE`]: the deadline of a run does not bound
-/// what is read before it.
-struct Patient(File);
+/// Reads what comes until the deadline, unless a signal comes first.
+struct Patient {
+    file: File,
+    deadline: Instant,
+    interrupted: bool,
+}
+
+impl Patient {
+    fn wait(&mut self) -> io::Result<()> {
+        // A file has always something to say, and needs nothing else.
+        if poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&Timespec::default()))? > 0 {
+            return Ok(());
+        }
+        let signals = interrupt::block()?;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut wait =
+            [PollFd::new(&self.file, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        poll(&mut wait, Some(&left))?;
+        let [file, signals] = wait.map(|waited| !waited.revents().is_empty());
+        self.interrupted = signals;
+        if signals || !file {
+            let text = "nothing more came before the deadline";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        Ok(())
+    }
+}
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut wait = [PollFd::new(&self.0, PollFlags::IN)];
-        match poll(&mut wait, Some(&PATIENCE))? {
-            0 => Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came in 5 s")),
-            _ => self.0.read(buffer),
-        }
+        self.wait()?;
+        self.file.read(buffer)
     }
 }
 
@@ -250,7 +321,10 @@ fn strip_line_break(octets: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
 
@@ -282,12 +356,19 @@ mod tests {
         let name = format!("octets-{:?}", std::thread::current().id());
         let scratch = Scratch::new(&name);
         let path = scratch.file("secret", octets);
-        let result = Secret::from_file(&path).map(|secret| secret.expose().to_vec());
-        result.map_err(|error| error.replace(&path.display().to_string(), "FILE"))
+        let result = Secret::from_file(&path, soon()).map(|secret| secret.expose().to_vec());
+        result.map_err(|error| error.text.replace(&path.display().to_string(), "FILE"))
     }
 
-    fn error_of<T>(result: Result<T, String>) -> String {
-        result.err().unwrap()
+    fn error_of<T>(result: Result<T, Unread>) -> String {
+        let unread = result.err().unwrap();
+        assert_eq!(unread.reason, Reason::Local);
+        unread.text
+    }
+
+    /// Files need no wait at all.
+    fn soon() -> Instant {
+        Instant::now()
     }
 
     #[test]
@@ -321,10 +402,25 @@ mod tests {
     fn a_missing_file_and_a_directory_are_named() {
         let scratch = Scratch::new("missing");
         let path = scratch.0.join("none");
-        let error = error_of(Secret::from_file(&path));
+        let error = error_of(Secret::from_file(&path, soon()));
         assert_eq!(error, format!("cannot read {}: No such file or directory", path.display()));
-        let error = error_of(Secret::from_file(&scratch.0));
+        let error = error_of(Secret::from_file(&scratch.0, soon()));
         assert_eq!(error, format!("cannot read {}: Is a directory", scratch.0.display()));
+    }
+
+    #[test]
+    fn a_pipe_is_waited_for_until_the_deadline() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+        writer.write_all(b"half a").unwrap();
+        let expected = "nothing more came before the deadline";
+        assert!(error_of(Secret::from_file(&path, soon())).ends_with(expected));
+        writer.write_all(b"wo").unwrap();
+        let late = Instant::now() + Duration::from_secs(60);
+        let read = std::thread::spawn(move || Secret::from_file(&path, late).ok().unwrap());
+        writer.write_all(b"rd\n").unwrap();
+        drop(writer);
+        assert_eq!(read.join().unwrap().expose(), b"word");
     }
 
     #[test]
@@ -332,7 +428,7 @@ mod tests {
         // Cargo sets this one for every test.
         let secret = Secret::from_env(OsStr::new("CARGO_PKG_NAME")).ok().unwrap();
         assert_eq!(secret.expose(), env!("CARGO_PKG_NAME").as_bytes());
-        let error = error_of(Secret::from_env(OsStr::new("PPTP_PROBE_NOT_SET")));
+        let error = Secret::from_env(OsStr::new("PPTP_PROBE_NOT_SET")).err().unwrap();
         assert_eq!(error, "environment variable PPTP_PROBE_NOT_SET is not set");
     }
 
@@ -341,12 +437,10 @@ mod tests {
         let scratch = Scratch::new("credentials");
         scratch.file("pptp-password", b"word\n");
         scratch.file("pptp-username", b"");
-        let password = Secret::from_directory(&scratch.0, "pptp-password").ok().unwrap().unwrap();
-        assert_eq!(password.expose(), b"word");
-        assert!(Secret::from_directory(&scratch.0, "other").ok().unwrap().is_none());
-        assert!(
-            error_of(Secret::from_directory(&scratch.0, "pptp-username")).ends_with("is empty")
-        );
+        let read = |name| Secret::from_directory(&scratch.0, name, soon());
+        assert_eq!(read("pptp-password").ok().unwrap().unwrap().expose(), b"word");
+        assert!(read("other").ok().unwrap().is_none());
+        assert!(error_of(read("pptp-username")).ends_with("is empty"));
     }
 
     #[test]
@@ -374,7 +468,7 @@ mod tests {
         }
         let scratch = Scratch::new("authfile");
         let path = scratch.file("auth", b"hunter2");
-        let error = error_of(AuthFile::read(&path));
+        let error = error_of(AuthFile::read(&path, soon()));
         assert_eq!(error, format!("{}, line 1: no '=' in it", path.display()));
     }
 

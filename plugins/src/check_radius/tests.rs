@@ -6,6 +6,7 @@ use pptp_probe::proto::Failure;
 use pptp_probe::proto::radius::access::{Access, Keys, Proof};
 use pptp_probe::proto::radius::client::Discarded;
 use pptp_probe::proto::radius::exchange::Outcome;
+use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::secret::Secret;
 use pptp_probe::wire::radius::Code;
 

@@ -10,14 +10,15 @@
 //! file several times and needs at least one option.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use crate::secret::in_words;
+use super::{Timeout, raw_option};
+use crate::secret::{Unread, read_bounded};
 
 /// Longest ini file that is read, in octets.
-const LONGEST_FILE: u64 = 1024 * 1024;
+const LONGEST_FILE: usize = 1024 * 1024;
 
 /// Names that are looked for in the directories of `$NAGIOS_CONFIG_PATH`.
 const NAMES: [&str; 3] = ["monitoring-plugins.ini", "plugins.ini", "nagios-plugins.ini"];
@@ -37,11 +38,17 @@ const PLACES: [&str; 11] = [
     "/etc/opt/nagios-plugins.ini",
 ];
 
-/// Replaces every `--extra-opts` by what it stands for.
+/// Replaces every `--extra-opts` by what it stands for. A pipe is waited for
+/// until the deadline of a run that began at `started`, as far as the
+/// arguments say it.
 ///
 /// # Errors
 /// A sentence for a file or section that is missing or cannot be read.
-pub(crate) fn expand(argv: Vec<OsString>, program: &str) -> Result<Vec<OsString>, String> {
+pub(crate) fn expand(
+    argv: Vec<OsString>,
+    program: &str,
+    started: Instant,
+) -> Result<Vec<OsString>, Unread> {
     let is_extra = |argument: &OsString| argument.as_bytes().starts_with(b"--extra-opts");
     if !argv.iter().any(is_extra) {
         return Ok(argv);
@@ -50,7 +57,10 @@ pub(crate) fn expand(argv: Vec<OsString>, program: &str) -> Result<Vec<OsString>
         file: std::env::var_os("MP_CONFIG_FILE"),
         directories: std::env::var_os("NAGIOS_CONFIG_PATH"),
     };
-    expand_with(argv, program, &places)
+    let timeout = raw_option(&argv, b't', "timeout");
+    let timeout = timeout.and_then(|text| text.to_str()?.parse::<Timeout>().ok());
+    let deadline = started + timeout.unwrap_or_default().duration;
+    expand_with(argv, program, &places, deadline)
 }
 
 /// What the environment says about the default file.
@@ -78,7 +88,8 @@ fn expand_with(
     argv: Vec<OsString>,
     program: &str,
     places: &Places,
-) -> Result<Vec<OsString>, String> {
+    deadline: Instant,
+) -> Result<Vec<OsString>, Unread> {
     let mut given = argv.into_iter().peekable();
     let mut expanded: Vec<OsString> = given.next().into_iter().collect();
     let mut others = Vec::new();
@@ -91,7 +102,7 @@ fn expand_with(
                 continue;
             }
         };
-        expanded.extend(options_at(locator.as_bytes(), program, places)?);
+        expanded.extend(options_at(locator.as_bytes(), program, places, deadline)?);
     }
     expanded.append(&mut others);
     Ok(expanded)
@@ -103,7 +114,12 @@ fn is_option(argument: &OsString) -> bool {
     matches!(hyphens, 1 | 2)
 }
 
-fn options_at(locator: &[u8], program: &str, places: &Places) -> Result<Vec<OsString>, String> {
+fn options_at(
+    locator: &[u8],
+    program: &str,
+    places: &Places,
+    deadline: Instant,
+) -> Result<Vec<OsString>, Unread> {
     let (section, file) = match locator.iter().position(|octet| *octet == b'@') {
         Some(at) => {
             let file = OsStr::from_bytes(&locator[at + 1..]);
@@ -113,36 +129,21 @@ fn options_at(locator: &[u8], program: &str, places: &Places) -> Result<Vec<OsSt
     };
     let section = if section.is_empty() { program.as_bytes() } else { section };
     let file = file.filter(|file| !file.as_os_str().is_empty());
-    let file = file.ok_or("cannot find config file in any standard location")?;
-    let text = read(&file)?;
-    match parse(&text, section) {
-        Ok(options) if options.is_empty() => Err(format!(
-            "invalid section '{}' in config file '{}'",
-            String::from_utf8_lossy(section),
-            file.display()
-        )),
-        Ok(options) => Ok(options),
-        Err(line) => Err(format!("config file error in '{}', line {line}", file.display())),
+    let none = || "cannot find config file in any standard location".to_owned();
+    let file = file.ok_or_else(none)?;
+    let shown = file.display();
+    let text = read_bounded(&file, LONGEST_FILE, deadline);
+    let text = text.map_err(|unread| unread.of(&format!("can't read config file '{shown}'")))?;
+    if text.len() > LONGEST_FILE {
+        return Err(format!("config file '{shown}' is longer than 1 MiB").into());
     }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let mut text = Vec::new();
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(LONGEST_FILE + 1).read_to_end(&mut text)
-    } else {
-        let opened = std::fs::File::open(file);
-        opened.and_then(|opened| opened.take(LONGEST_FILE + 1).read_to_end(&mut text))
-    };
-    match read {
-        Ok(_) if text.len() as u64 > LONGEST_FILE => {
-            Err(format!("config file '{}' is longer than 1 MiB", file.display()))
-        }
-        Ok(_) => Ok(text),
-        Err(error) => {
-            Err(format!("can't read config file '{}': {}", file.display(), in_words(&error)))
-        }
+    let options = parse(&text, section)
+        .map_err(|line| format!("config file error in '{shown}', line {line}"))?;
+    if options.is_empty() {
+        let section = String::from_utf8_lossy(section);
+        return Err(format!("invalid section '{section}' in config file '{shown}'").into());
     }
+    Ok(options)
 }
 
 /// The options of a section; the error is the number of the line that is
@@ -239,7 +240,8 @@ mod tests {
 
     fn expanded(argv: &[&str], places: &Places) -> Result<Vec<String>, String> {
         let argv = argv.iter().map(OsString::from).collect();
-        let expanded = expand_with(argv, "padded", places)?;
+        let expanded = expand_with(argv, "padded", places, Instant::now());
+        let expanded = expanded.map_err(|unread| unread.text)?;
         Ok(expanded.into_iter().map(|argument| argument.into_string().unwrap()).collect())
     }
 

@@ -23,11 +23,8 @@ impl Interrupt {
     /// # Errors
     /// The system's.
     pub fn new() -> io::Result<Self> {
-        let mask: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         // Not a pipe, but read the same way.
-        Ok(Self { signals: Receiver::from_owned_fd_unchecked(signals.into())? })
+        Ok(Self { signals: Receiver::from_owned_fd_unchecked(block()?.into())? })
     }
 
     /// Waits for one of them.
@@ -43,4 +40,12 @@ impl Interrupt {
             }
         }
     }
+}
+
+/// Blocks the signals and gives what can be read once one of them came; what
+/// is not read stays for the next who asks.
+pub(crate) fn block() -> io::Result<SignalFd> {
+    let mask: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }

@@ -1,0 +1,96 @@
+//! What the checks say before they touch the network: wrong arguments, and
+//! secrets that cannot be read.
+
+use std::io::Write;
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
+const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
+
+/// A check whose standard input is a pipe in our hands.
+fn start(check: &str, arguments: &str) -> Child {
+    Command::new(check)
+        .args(arguments.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the check starts")
+}
+
+/// Standard output, of a run that ended with `code`.
+fn text(output: &Output, code: i32) -> String {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said.into_owned()
+}
+
+/// Its end, while the pipe to it stays open.
+fn end_of(mut child: Child) -> Output {
+    let input = child.stdin.take();
+    let output = child.wait_with_output().expect("it ends");
+    drop(input);
+    output
+}
+
+/// The line of a run that gets a signal while it waits for its input.
+fn interrupted(check: &str, arguments: &str, signal: Signal) -> String {
+    let child = start(check, arguments);
+    let blocks = format!("/proc/{}/status", child.id());
+    let terminate = 1 << (Signal::SIGTERM as u64 - 1);
+    // Until it blocks the signals, which it does when it begins to wait.
+    loop {
+        let status = std::fs::read_to_string(&blocks).expect("it runs");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("a mask");
+        if u64::from_str_radix(mask.trim(), 16).expect("hexadecimal") & terminate != 0 {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it runs");
+    text(&end_of(child), 3)
+}
+
+#[test]
+fn secret_that_does_not_come_is_waited_for_until_the_deadline() {
+    for option in ["--password-file", "--authfile"] {
+        let mut child = start(AUTH, &format!("-H 192.0.2.1 -u probe -t 50ms {option} -"));
+        let input = child.stdin.as_mut().expect("a pipe");
+        input.write_all(b"password=").expect("it reads");
+        let said = text(&end_of(child), 3);
+        let expected = "PPTP AUTH UNKNOWN - cannot read standard input: nothing more came before \
+                        the deadline [auth/local]: --help says where secrets may come from\n";
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn options_that_do_not_come_are_waited_for_until_the_deadline() {
+    for file in ["-", "/dev/stdin"] {
+        let child = start(CONTROL, &format!("--extra-opts=@{file} -H 192.0.2.1 -vt 50ms"));
+        let expected = format!(
+            "PPTP CONTROL UNKNOWN - can't read config file '{file}': nothing more came before the \
+             deadline (see --help)\n"
+        );
+        assert_eq!(text(&end_of(child), 3), expected);
+    }
+}
+
+#[test]
+fn signal_while_waiting_for_input_is_one_line() {
+    let mend = "run it again; raise the timeout of the scheduler";
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let said = interrupted(AUTH, "-H 192.0.2.1 -u probe --password-file -", signal);
+        let expected = format!(
+            "PPTP AUTH UNKNOWN - cannot read standard input: interrupted [auth/interrupted]: {mend}\n"
+        );
+        assert_eq!(said, expected);
+    }
+    let said = interrupted(CONTROL, "--extra-opts=@- -H 192.0.2.1", Signal::SIGTERM);
+    let expected = format!(
+        "PPTP CONTROL UNKNOWN - can't read config file '-': interrupted [resolve/interrupted]: {mend}\n"
+    );
+    assert_eq!(said, expected);
+}
