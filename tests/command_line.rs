@@ -35,6 +35,15 @@ fn end_of(mut child: Child) -> Output {
     output
 }
 
+/// The line of a run that reads these octets and ends with status 3.
+fn fed(arguments: &str, octets: &[u8]) -> String {
+    let mut child = start(AUTH, arguments);
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(octets).expect("it reads");
+    drop(input);
+    text(&child.wait_with_output().expect("it ends"), 3)
+}
+
 /// The line of a run that gets a signal while it waits for its input.
 fn interrupted(check: &str, arguments: &str, signal: Signal) -> String {
     let child = start(check, arguments);
@@ -93,4 +102,21 @@ fn signal_while_waiting_for_input_is_one_line() {
         "PPTP CONTROL UNKNOWN - can't read config file '-': interrupted [resolve/interrupted]: {mend}\n"
     );
     assert_eq!(said, expected);
+}
+
+#[test]
+fn secret_that_cannot_be_a_password_costs_no_attempt() {
+    for (octets, what) in [
+        (&b"probe\nPr0be-secret\n"[..], "standard input has more than one line"),
+        (b"Pr0be\0secret", "standard input contains a NUL; save it as text in UTF-8"),
+        (
+            b"\xef\xbb\xbfPr0be-secret\n",
+            "standard input begins with a byte order mark; save it as UTF-8 without one",
+        ),
+        (&[b'a'; 256], "a password has at most 255 octets"),
+    ] {
+        let mend = "--help says where secrets may come from";
+        let said = fed("-H 192.0.2.1 -u probe --password-file -", octets);
+        assert_eq!(said, format!("PPTP AUTH UNKNOWN - {what} [auth/local]: {mend}\n"));
+    }
 }

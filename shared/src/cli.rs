@@ -20,9 +20,10 @@ use crate::method::{Method, MppePolicy};
 use crate::output::{Format, Range, State, Thresholds, is_label};
 use crate::secret::{AuthFile, Secret, Unread, readable_by_others, refuse_public};
 
-/// Longest user name, in octets: the length of a PAP Peer-ID is one octet
-/// (RFC 1334, section 2.2.1).
-const LONGEST_USERNAME: usize = 255;
+/// Longest user name and longest password, in octets: in PAP the length of
+/// either is one octet (RFC 1334, section 2.2.1), and pppd keeps no longer
+/// password for the other methods.
+const LONGEST_CREDENTIAL: usize = 255;
 
 /// The value of an option as it stands in the raw arguments, where they are
 /// not parsed yet or cannot be; the last of several. `short` and `long` are
@@ -282,8 +283,8 @@ impl Login {
         let username = username.ok_or_else(|| {
             "no user name: give --username, --authfile or the credential pptp-username".to_owned()
         })?;
-        if username.is_empty() || username.len() > LONGEST_USERNAME {
-            return Err(format!("a user name has 1 to {LONGEST_USERNAME} octets").into());
+        if username.is_empty() || username.len() > LONGEST_CREDENTIAL {
+            return Err(format!("a user name has 1 to {LONGEST_CREDENTIAL} octets").into());
         }
         let password = match (&self.password_file, &self.password_env, authfile.password) {
             (Some(path), _, _) => Some(Secret::from_file(path, deadline)?),
@@ -296,6 +297,9 @@ impl Login {
              or the credential pptp-password"
                 .to_owned()
         })?;
+        if password.expose().len() > LONGEST_CREDENTIAL {
+            return Err(format!("a password has at most {LONGEST_CREDENTIAL} octets").into());
+        }
         Ok((username, password))
     }
 

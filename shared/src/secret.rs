@@ -28,6 +28,9 @@ const LONGEST_SECRET: usize = 4096;
 /// Longest authfile that is read, in octets: three lines and some comments.
 const LONGEST_AUTHFILE: usize = 16 * 1024;
 
+/// What some editors put in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The variable that systemd sets for `LoadCredential=`.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
@@ -74,7 +77,8 @@ impl Secret {
     /// part of the secret. A pipe or a terminal is waited for until `deadline`.
     ///
     /// # Errors
-    /// When it cannot be read, is empty or longer than 4096 octets.
+    /// When it cannot be read, is empty, longer than 4096 octets or nothing
+    /// that a person types: several lines, a NUL, a byte order mark.
     pub fn from_file(path: &Path, deadline: Instant) -> Result<Self, Unread> {
         // Two more for the line break, one to notice that it is too long.
         let mut octets = read_secret(path, LONGEST_SECRET + 2, deadline)?;
@@ -86,7 +90,7 @@ impl Secret {
     /// Reads an environment variable, whole.
     ///
     /// # Errors
-    /// When it is not set, empty or longer than 4096 octets.
+    /// When it is not set, and as for [`Secret::from_file`].
     pub fn from_env(variable: &OsStr) -> Result<Self, String> {
         let source = format!("environment variable {}", variable.to_string_lossy());
         match std::env::var_os(variable) {
@@ -124,6 +128,12 @@ impl Secret {
             Err(format!("{source} is empty"))
         } else if octets.len() > LONGEST_SECRET {
             Err(format!("{source} is longer than {LONGEST_SECRET} octets"))
+        } else if octets.starts_with(BYTE_ORDER_MARK) {
+            Err(format!("{source} begins with a byte order mark; save it as UTF-8 without one"))
+        } else if octets.contains(&0) {
+            Err(format!("{source} contains a NUL; save it as text in UTF-8"))
+        } else if octets.contains(&b'\n') {
+            Err(format!("{source} has more than one line"))
         } else {
             Ok(Self(octets))
         }
@@ -180,6 +190,9 @@ impl AuthFile {
             }
             if value.len() > LONGEST_SECRET {
                 return Err(at("the value is too long"));
+            }
+            if value.contains(&0) {
+                return Err(at("a NUL in the value"));
             }
             if slot.replace(value).is_some() {
                 return Err(at("the key stands there twice"));
@@ -377,9 +390,8 @@ mod tests {
             (&b"word"[..], &b"word"[..]),
             (b"word\n", b"word"),
             (b"word\r\n", b"word"),
-            (b"word\n\n", b"word\n"),
             (b" word \r", b" word \r"),
-            (b"\xff\x00\n", b"\xff\x00"),
+            (b"\xff\xfe\n", b"\xff\xfe"),
         ] {
             assert_eq!(from_file(octets).unwrap(), secret);
         }
@@ -396,6 +408,22 @@ mod tests {
         longest.push(b'\n');
         assert_eq!(from_file(&longest).unwrap_err(), "FILE is longer than 4096 octets");
         assert_eq!(from_file(&[b'a'; 9000]).unwrap_err(), "FILE is longer than 4096 octets");
+    }
+
+    #[test]
+    fn files_that_hold_more_than_a_secret_are_refused() {
+        for (octets, error) in [
+            (&b"word\n\n"[..], "FILE has more than one line"),
+            (b"probe\nword\n", "FILE has more than one line"),
+            (b"wo\0rd\n", "FILE contains a NUL; save it as text in UTF-8"),
+            (b"\xff\xfew\0o\0\n\0", "FILE contains a NUL; save it as text in UTF-8"),
+            (
+                b"\xef\xbb\xbfword\n",
+                "FILE begins with a byte order mark; save it as UTF-8 without one",
+            ),
+        ] {
+            assert_eq!(from_file(octets).unwrap_err(), error);
+        }
     }
 
     #[test]
@@ -463,6 +491,7 @@ mod tests {
             (b"hunter2=a", 1, "the key is none of username, password, domain"),
             (b"\npassword=", 2, "no value behind '='"),
             (b"password=hunter2\npassword=b", 2, "the key stands there twice"),
+            (b"username=a\npassword=hunter\x002", 2, "a NUL in the value"),
         ] {
             assert_eq!(AuthFile::parse(octets).err(), Some((line, what)));
         }
