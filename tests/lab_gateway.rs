@@ -184,6 +184,32 @@ fn signal_ends_it_cleanly_and_removes_the_control_socket() {
 }
 
 #[test]
+fn control_socket_of_a_living_lab_stays_and_one_left_behind_is_replaced() {
+    let path = std::env::temp_dir().join(format!("lab-gateway-two-{}.sock", std::process::id()));
+    let name = path.to_str().expect("UTF-8");
+    let serve = || {
+        let arguments = ["serve", "--namespace", "--control", name];
+        Command::new(LAB).args(arguments).stdin(Stdio::null()).output().expect("the lab starts")
+    };
+    let mut first = Served::new(&["--control", name]);
+    assert!(first.line().starts_with("listening on "));
+    text(&serve(), 3);
+    let faults = Command::new(LAB).args(["ctl", "--control", name, "faults"]).output();
+    text(&faults.expect("it starts"), 0);
+    // Killed, it leaves its socket behind.
+    drop(first);
+    assert!(path.exists());
+    let mut second = Served::new(&["--control", name]);
+    assert!(second.line().starts_with("listening on "));
+    assert_eq!(second.say("quit"), "good-bye\n");
+    assert_eq!(second.child.wait().expect("it ends").code(), Some(0));
+    std::fs::write(&path, "no socket").expect("a file");
+    text(&serve(), 3);
+    assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "no socket");
+    let _ = std::fs::remove_file(&path);
+}
+
+#[test]
 fn configuration_file_is_read_and_its_mistakes_are_one_line() {
     let path = std::env::temp_dir().join(format!("lab-gateway-{}.toml", std::process::id()));
     let write = |text: &str| std::fs::write(&path, text).expect("a file");

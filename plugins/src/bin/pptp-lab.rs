@@ -19,7 +19,7 @@ use pptp_plugins::lab::config::{Config, Settings};
 use pptp_plugins::lab::demo;
 use pptp_plugins::lab::faults::{self, Faults};
 use pptp_plugins::lab::namespace;
-use pptp_plugins::lab::server::{Lab, RawSockets, bind_control};
+use pptp_plugins::lab::server::{ControlSocket, Lab, RawSockets};
 use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::privilege;
 use tokio::runtime::Runtime;
@@ -200,7 +200,7 @@ fn serve(args: Serve) -> Result<ExitCode, String> {
     let served = LocalSet::new().block_on(&runtime, async {
         let mut interrupt = Interrupt::new().map_err(|error| format!("signals: {error}"))?;
         let (lab, listener) = Lab::new(config, Rc::new(faults.into()), sockets, args.log)?;
-        let control = args.control.as_deref().map(bind_control).transpose()?;
+        let control = args.control.as_deref().map(ControlSocket::bind).transpose()?;
         if let Some(control) = control {
             let lab = lab.clone();
             tokio::task::spawn_local(async move { lab.obey_socket(control).await });
@@ -212,9 +212,6 @@ fn serve(args: Serve) -> Result<ExitCode, String> {
         print(format!("listening on {}{}\n", lab.address(), place))?;
         lab.run(listener, interrupt.wait()).await
     });
-    if let Some(path) = &args.control {
-        let _ = std::fs::remove_file(path);
-    }
     // The thread that reads standard input may wait for ever.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
@@ -267,7 +264,7 @@ fn run(args: Run) -> Result<ExitCode, String> {
         let user = config.users.first().cloned();
         let inner = config.inner;
         let (lab, listener) = Lab::new(config, Rc::new(faults.into()), sockets, args.log)?;
-        let control = bind_control(&path)?;
+        let control = ControlSocket::bind(&path)?;
         let mut command = Command::new(&args.command[0]);
         command
             .args(&args.command[1..])
@@ -311,7 +308,6 @@ fn run(args: Run) -> Result<ExitCode, String> {
         }
         status.ok_or_else(|| "the command's end was missed".to_string())
     });
-    let _ = std::fs::remove_file(&path);
     runtime.shutdown_background();
     let status = status?;
     let code =

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -251,9 +252,9 @@ impl Lab {
 
     /// Obeys lines from a Unix socket for ever: a connection, a line, an
     /// answer whose first line is `ok` or `error`.
-    pub async fn obey_socket(&self, listener: UnixListener) {
+    pub async fn obey_socket(&self, control: ControlSocket) {
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, _)) = control.listener.accept().await else {
                 tokio::time::sleep(SLOW).await;
                 continue;
             };
@@ -275,18 +276,39 @@ impl Lab {
     }
 }
 
-/// Binds a control socket; one that a lab left behind is replaced.
-///
-/// # Errors
-/// One line that names the path.
-pub fn bind_control(path: &Path) -> Result<UnixListener, String> {
-    let wrong = |error: io::Error| format!("control socket {}: {error}", path.display());
-    if std::os::unix::net::UnixStream::connect(path)
-        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-    {
-        std::fs::remove_file(path).map_err(wrong)?;
+/// A Unix socket on which commands come; its file goes away with it.
+#[derive(Debug)]
+pub struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Binds it; one that a lab left behind is replaced, one on which a lab
+    /// listens is not.
+    ///
+    /// # Errors
+    /// One line that names the path.
+    pub fn bind(path: &Path) -> Result<Self, String> {
+        let wrong = |error: io::Error| format!("control socket {}: {error}", path.display());
+        let left_behind = || {
+            // What is no socket refuses connections as well.
+            std::fs::symlink_metadata(path).is_ok_and(|about| about.file_type().is_socket())
+                && std::os::unix::net::UnixStream::connect(path)
+                    .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        if left_behind() {
+            std::fs::remove_file(path).map_err(wrong)?;
+        }
+        let listener = UnixListener::bind(path).map_err(wrong)?;
+        Ok(Self { listener, path: path.to_owned() })
     }
-    UnixListener::bind(path).map_err(wrong)
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// Drops what has our TTL and the same address at both ends: our own packets
