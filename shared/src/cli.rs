@@ -8,7 +8,7 @@ mod extra_opts;
 
 pub(crate) use extra_opts::expand as expand_extra_opts;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -26,9 +26,9 @@ use crate::secret::{AuthFile, Secret, Unread, readable_by_others, refuse_public}
 const LONGEST_CREDENTIAL: usize = 255;
 
 /// The value of an option as it stands in the raw arguments, where they are
-/// not parsed yet or cannot be; the last of several. `short` and `long` are
-/// its names without hyphens.
-pub(crate) fn raw_option(argv: &[OsString], short: u8, long: &str) -> Option<OsString> {
+/// not parsed yet or cannot be; the last of several, if it can be read.
+/// `short` and `long` are its names without hyphens.
+pub(crate) fn raw_option<T: FromStr>(argv: &[OsString], short: u8, long: &str) -> Option<T> {
     let mut found = None;
     let arguments = argv.iter().skip(1).take_while(|argument| *argument != "--");
     let mut arguments = arguments.map(|argument| argument.as_bytes());
@@ -54,7 +54,7 @@ pub(crate) fn raw_option(argv: &[OsString], short: u8, long: &str) -> Option<OsS
         };
         found = value.or(found);
     }
-    found.map(|value| OsStr::from_bytes(value).to_owned())
+    std::str::from_utf8(found?).ok()?.parse().ok()
 }
 
 /// Where the gateway is.
@@ -434,8 +434,8 @@ mod tests {
         ] {
             let argv = ["check"].into_iter().chain(arguments.split_whitespace());
             let argv: Vec<OsString> = argv.map(OsString::from).collect();
-            let value = value.map(OsString::from);
-            assert_eq!(raw_option(&argv, b'o', "output"), value, "{arguments}");
+            let found = raw_option::<String>(&argv, b'o', "output");
+            assert_eq!(found.as_deref(), value, "{arguments}");
         }
     }
 

@@ -2,10 +2,12 @@
 //! program that started it.
 //!
 //! Help, version and wrong arguments go to standard output with exit status 3,
-//! where clap would say 0 and 2. A panic is UNKNOWN. The deadline is added to
-//! the clock once, here, and a run that misses it is ended from outside. The
-//! output is one write; if nobody takes it, the status is 3. The process
-//! leaves by `exit`, so that a resolver thread that hangs cannot hold it.
+//! where clap would say 0 and 2; wrong arguments in the format that was asked
+//! for, and for Zabbix with 0 like everything else. A panic is UNKNOWN. The
+//! deadline is added to the clock once, here, and a run that misses it is
+//! ended from outside. The output is one write; if nobody takes it, the status
+//! is 3. The process leaves by `exit`, so that a resolver thread that hangs
+//! cannot hold it.
 //!
 //! Signals are not handled here but where the sockets are, because a run that
 //! is interrupted still says good-bye to its gateway.
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
 
-use crate::cli::{Common, Timeout, expand_extra_opts};
+use crate::cli::{Common, Timeout, expand_extra_opts, raw_option};
 use crate::output::{Format, Identity, Report, State, Thresholds, render, unknown_line};
 use crate::reason::{Phase, Reason};
 use crate::secret::Unread;
@@ -177,14 +179,18 @@ impl Ending {
 }
 
 fn conduct<A: Check, P>(
-    argv: Vec<OsString>,
+    mut argv: Vec<OsString>,
     started: Instant,
     prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
     run: impl AsyncFnOnce(&A, P, &Context) -> Report,
 ) -> Ending {
-    let (args, thresholds) = match parse::<A>(argv, started) {
+    let expanded = expand_extra_opts(&mut argv, A::PROGRAM, started).map_err(Refusal::from);
+    let (args, thresholds) = match expanded.and_then(|()| parse::<A>(&argv)) {
         Ok(parsed) => parsed,
-        Err(refusal) => return refuse::<A>(refusal),
+        Err(refusal) => {
+            let format = raw_option(&argv, b'o', "output").unwrap_or_default();
+            return refuse::<A>(refusal, format);
+        }
     };
     let common = args.common();
     let context = Context::new(common, started, thresholds);
@@ -208,8 +214,7 @@ enum Refusal {
     Interrupted(String),
 }
 
-fn parse<A: Check>(argv: Vec<OsString>, started: Instant) -> Result<(A, Thresholds), Refusal> {
-    let argv = expand_extra_opts(argv, A::PROGRAM, started)?;
+fn parse<A: Check>(argv: &[OsString]) -> Result<(A, Thresholds), Refusal> {
     let mut command = command::<A>();
     let matches = command.try_get_matches_from_mut(argv);
     // The process is short and its end frees everything at once; taking the
@@ -255,17 +260,21 @@ impl From<Unread> for Refusal {
     }
 }
 
-fn refuse<A: Check>(refusal: Refusal) -> Ending {
-    match refusal {
-        Refusal::Said(text) => Ending::unknown(text),
-        Refusal::Misuse(what) => Ending::unknown(unknown_line(A::NAME, &what, "(see --help)")),
-        Refusal::Interrupted(text) => {
-            let report = Report::failed(Phase::Resolve, Reason::Interrupted, text);
-            let identity = Identity { name: A::NAME, program: A::PROGRAM, target: "" };
-            let (text, code) = render(&report, &identity, Format::Nagios, 0);
-            Ending { text, code }
+fn refuse<A: Check>(refusal: Refusal, format: Format) -> Ending {
+    let report = match refusal {
+        Refusal::Said(text) => return Ending::unknown(text),
+        Refusal::Misuse(what) if format == Format::Nagios => {
+            return Ending::unknown(unknown_line(A::NAME, &what, "(see --help)"));
         }
-    }
+        Refusal::Misuse(what) => {
+            Report::failed(Phase::Resolve, Reason::Local, what).mend("see --help")
+        }
+        Refusal::Interrupted(text) => Report::failed(Phase::Resolve, Reason::Interrupted, text),
+    };
+    // What the arguments name as the target is not known to be one.
+    let identity = Identity { name: A::NAME, program: A::PROGRAM, target: "" };
+    let (text, code) = render(&report, &identity, format, 0);
+    Ending { text, code }
 }
 
 fn panic_line(name: &str, panic: &PanicHookInfo<'_>) -> String {
@@ -431,6 +440,33 @@ mod tests {
             let line = format!("PPTP FAKE UNKNOWN - {what} (see --help)\n");
             assert_eq!(with(arguments, rtt), ending(&line, 3), "{arguments}");
         }
+    }
+
+    #[test]
+    fn misuse_has_the_output_that_was_asked_for() {
+        let misused = |arguments: &str| with(&format!("-H a --bad {arguments}"), rtt);
+        let Ending { text, code } = misused("-o zabbix");
+        assert_eq!(code, 0);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["state"], "UNKNOWN");
+        assert_eq!(json["headline"], "unexpected argument '--bad' found");
+        let Ending { text, code } = misused("-vo json");
+        assert_eq!(code, 3);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&json["phase"], &json["reason"]), (&"resolve".into(), &"local".into()));
+        let Ending { text, code } = misused("--output=prometheus");
+        assert_eq!(code, 3);
+        let labels = r#"check="check_pptp_fake",target="""#;
+        for line in [
+            format!("pptp_probe_success{{{labels}}} 0\n"),
+            format!("pptp_probe_failure{{{labels},phase=\"resolve\",reason=\"local\"}} 1\n"),
+        ] {
+            assert!(text.contains(&line), "{text}");
+        }
+        for arguments in ["-o xml", "-o zabbix -o", "-o"] {
+            assert_eq!(misused(arguments).text.lines().count(), 1, "{arguments}");
+        }
+        assert_eq!(misused("-o xml").code, 3);
     }
 
     #[test]

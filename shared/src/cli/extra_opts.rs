@@ -45,22 +45,21 @@ const PLACES: [&str; 11] = [
 /// # Errors
 /// A sentence for a file or section that is missing or cannot be read.
 pub(crate) fn expand(
-    argv: Vec<OsString>,
+    argv: &mut Vec<OsString>,
     program: &str,
     started: Instant,
-) -> Result<Vec<OsString>, Unread> {
+) -> Result<(), Unread> {
     let is_extra = |argument: &OsString| argument.as_bytes().starts_with(b"--extra-opts");
     if !argv.iter().any(is_extra) {
-        return Ok(argv);
+        return Ok(());
     }
     let places = Places {
         file: std::env::var_os("MP_CONFIG_FILE"),
         directories: std::env::var_os("NAGIOS_CONFIG_PATH"),
     };
-    let timeout = raw_option(&argv, b't', "timeout");
-    let timeout = timeout.and_then(|text| text.to_str()?.parse::<Timeout>().ok());
-    let deadline = started + timeout.unwrap_or_default().duration;
-    expand_with(argv, program, &places, deadline)
+    let timeout: Timeout = raw_option(argv, b't', "timeout").unwrap_or_default();
+    *argv = expand_with(argv.clone(), program, &places, started + timeout.duration)?;
+    Ok(())
 }
 
 /// What the environment says about the default file.
