@@ -129,7 +129,11 @@ fn name(metric: &Metric) -> String {
         Unit::Counter => "_total",
         Unit::None => "",
     };
-    let stem = metric.label().strip_suffix(suffix).unwrap_or(metric.label());
+    let stem = match metric.label() {
+        // promtool takes the word for a unit, for which bytes should stand.
+        "mppe_bits" => "mppe_key_length",
+        label => label.strip_suffix(suffix).unwrap_or(label),
+    };
     format!("pptp_{stem}{suffix}")
 }
 

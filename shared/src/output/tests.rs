@@ -277,6 +277,14 @@ fn prometheus_escapes_label_values() {
 }
 
 #[test]
+fn prometheus_has_no_name_that_promtool_complains_about() {
+    let report = Report::ok("").metric(Metric::number("mppe_bits", 128.0));
+    let text = lines(&report, Format::Prometheus, 0);
+    assert!(text.contains("\npptp_mppe_key_length{") && !text.contains("pptp_mppe_bits"));
+    assert!(lines(&report, Format::Nagios, 0).ends_with("| 'mppe_bits'=128\n"));
+}
+
+#[test]
 fn prometheus_writes_a_unit_suffix_once() {
     let report = Report::ok("")
         .metric(Metric::octets("sent_bytes", 1))
