@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
+const GRE: &str = env!("CARGO_BIN_EXE_check_pptp_gre");
 const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
 
 /// A check whose standard input is a pipe in our hands.
@@ -60,6 +61,31 @@ fn interrupted(check: &str, arguments: &str, signal: Signal) -> String {
     }
     kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it runs");
     text(&end_of(child), 3)
+}
+
+#[test]
+fn target_that_cannot_be_is_misuse() {
+    let misuse = |check: &str, arguments: &[&str]| {
+        let output = Command::new(check).args(arguments).output().expect("the check starts");
+        let said = text(&output, 3);
+        let (_, what) = said.split_once(" UNKNOWN - ").expect("a state");
+        what.strip_suffix(" (see --help)\n").expect("misuse").to_owned()
+    };
+    let user = ["-u", "probe"];
+    for (check, more) in [(CONTROL, &[][..]), (GRE, &[]), (AUTH, &user)] {
+        let said = |arguments: &[&str]| misuse(check, &[arguments, more].concat());
+        assert_eq!(said(&["-H", ""]), "--hostname is empty");
+        assert!(said(&["-H", "192.0.2.1:1723"]).ends_with("a port is given by --port"));
+        assert_eq!(said(&["-H", "2001:db8::1", "-4"]), "2001:db8::1 is IPv6, but --ipv4 is given");
+        assert_eq!(said(&["-H", "192.0.2.1", "-6"]), "192.0.2.1 is IPv4, but --ipv6 is given");
+        assert!(said(&["-H", "192.0.2.1", "-w", ":"]).ends_with("neither start nor end"));
+    }
+    for (check, more) in [(GRE, &[][..]), (AUTH, &user)] {
+        let said = |arguments: &[&str]| misuse(check, &[arguments, more].concat());
+        let text = "cannot be used: GRE of PPTP is IPv4 only";
+        assert_eq!(said(&["-H", "2001:db8::1"]), format!("2001:db8::1 {text}"));
+        assert_eq!(said(&["-H", "vpn.example.net", "-6"]), format!("--ipv6 {text}"));
+    }
 }
 
 #[test]

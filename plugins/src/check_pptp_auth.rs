@@ -83,7 +83,7 @@ impl Check for AuthArgs {
     }
 
     fn validate(&self) -> Result<(), String> {
-        session::refuse_ipv6(&self.target)?;
+        session::validate_ipv4(&self.target)?;
         let only_none = self.methods.allowed() == [Method::None];
         if only_none && !self.mppe.mppe.allow_none {
             return Err("--mppe needs a key, but --auth-method none gives none".into());

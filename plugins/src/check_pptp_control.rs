@@ -45,6 +45,10 @@ impl Check for ControlArgs {
     fn target(&self) -> String {
         self.target.to_string()
     }
+
+    fn validate(&self) -> Result<(), String> {
+        self.target.validate()
+    }
 }
 
 /// Runs the check and leaves the process.

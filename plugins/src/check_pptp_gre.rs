@@ -74,7 +74,7 @@ impl Check for GreArgs {
     }
 
     fn validate(&self) -> Result<(), String> {
-        session::refuse_ipv6(&self.target)
+        session::validate_ipv4(&self.target)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the PPTP checks share: what is done before the network is touched,
 //! and how facts that they all have become parts of a report.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use pptp_probe::cli::{Common, Target};
@@ -82,9 +83,14 @@ pub(crate) fn gateway(target: &Target, needs_gre: bool) -> Gateway {
     Gateway { host: target.hostname.clone(), port: target.port, family }
 }
 
-/// The complaint of a check that speaks GRE about `-6`.
-pub(crate) fn refuse_ipv6(target: &Target) -> Result<(), String> {
-    if target.ipv6 { Err("--ipv6 cannot be used: GRE of PPTP is IPv4 only".into()) } else { Ok(()) }
+/// Validates the target of a check that speaks GRE.
+pub(crate) fn validate_ipv4(target: &Target) -> Result<(), String> {
+    target.validate()?;
+    if target.ipv6 || matches!(target.literal(), Some(IpAddr::V6(_))) {
+        let what = if target.ipv6 { "--ipv6" } else { &target.hostname };
+        return Err(format!("{what} cannot be used: GRE of PPTP is IPv4 only"));
+    }
+    Ok(())
 }
 
 pub(crate) fn allowance(context: &Context) -> Allowance {

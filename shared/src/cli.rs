@@ -9,6 +9,7 @@ mod extra_opts;
 pub(crate) use extra_opts::expand as expand_extra_opts;
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -76,6 +77,37 @@ pub struct Target {
     /// Use IPv6 only
     #[arg(short = '6', long)]
     pub ipv6: bool,
+}
+
+impl Target {
+    /// What no single argument can say about itself.
+    ///
+    /// # Errors
+    /// A sentence for what is neither a name nor an address, and for an address
+    /// of the family that is not wanted.
+    pub fn validate(&self) -> Result<(), String> {
+        let host = self.hostname.as_str();
+        if host.is_empty() {
+            return Err("--hostname is empty".into());
+        }
+        match (self.literal(), self.ipv4, self.ipv6) {
+            (Some(IpAddr::V4(_)), _, true) => Err(format!("{host} is IPv4, but --ipv6 is given")),
+            (Some(IpAddr::V6(_)), true, _) => Err(format!("{host} is IPv6, but --ipv4 is given")),
+            (None, ..) if host.contains(':') => {
+                Err(format!("'{host}' is neither a name nor an address; a port is given by --port"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The address, where one is given instead of a name; with brackets or an
+    /// interface (`fe80::1%eth0`) too.
+    pub fn literal(&self) -> Option<IpAddr> {
+        let host = self.hostname.as_str();
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let (address, interface) = host.split_once('%').unwrap_or((host, ""));
+        address.parse().ok().filter(|address: &IpAddr| interface.is_empty() || address.is_ipv6())
+    }
 }
 
 /// What an operator calls the target: `vpn.example.net:1723`.
@@ -463,6 +495,31 @@ mod tests {
     fn an_ipv6_address_stands_in_brackets() {
         let target = parse("-H 2001:db8::1 -6").unwrap().target;
         assert_eq!(target.to_string(), "[2001:db8::1]:1723");
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        let error = |host: &str, more: &str| {
+            let mut target = parse(more).unwrap().target;
+            target.hostname = host.into();
+            target.validate().err().unwrap_or_default()
+        };
+        assert_eq!(error("", ""), "--hostname is empty");
+        assert_eq!(error("192.0.2.1", "-6"), "192.0.2.1 is IPv4, but --ipv6 is given");
+        assert_eq!(error("2001:db8::1", "-4"), "2001:db8::1 is IPv6, but --ipv4 is given");
+        for host in ["192.0.2.1:1723", "vpn.example.net:1723", "[2001:db8::1]:1723", "vpn:"] {
+            let text = "is neither a name nor an address; a port is given by --port";
+            assert_eq!(error(host, ""), format!("'{host}' {text}"));
+        }
+        for (host, more) in [
+            ("vpn.example.net", "-6"),
+            ("192.0.2.1", "-4"),
+            ("2001:db8::1", "-6"),
+            ("[2001:db8::1]", ""),
+            ("fe80::1%eth0", ""),
+        ] {
+            assert_eq!(error(host, more), "", "{host}");
+        }
     }
 
     #[test]

@@ -62,6 +62,9 @@ impl FromStr for Range {
             return Err("the range is empty".into());
         }
         let text = standard_spelling(given);
+        if text.trim_start_matches('@') == ":" {
+            return Err("the range has neither start nor end".into());
+        }
         let allowed = |c: char| c.is_ascii_digit() || "-+.eE:~@".contains(c);
         if let Some(wrong) = text.chars().find(|c| !allowed(*c)) {
             return Err(format!("unexpected character '{}' in a range", wrong.escape_default()));
@@ -201,6 +204,9 @@ mod tests {
     fn errors_say_what_is_wrong() {
         for (text, error) in [
             ("", "the range is empty"),
+            (":", "the range has neither start nor end"),
+            ("@:", "the range has neither start nor end"),
+            ("inside::", "the range has neither start nor end"),
             ("20:10", "start 20 is above end 10"),
             ("-10", "start 0 is above end -10"),
             ("@5:1", "start 5 is above end 1"),
