@@ -63,14 +63,32 @@ fn interrupted(check: &str, arguments: &str, signal: Signal) -> String {
     text(&end_of(child), 3)
 }
 
+/// What a check says of arguments that are wrong.
+fn misuse(check: &str, arguments: &[&str]) -> String {
+    let output = Command::new(check).args(arguments).output().expect("the check starts");
+    let said = text(&output, 3);
+    let (_, what) = said.split_once(" UNKNOWN - ").expect("a state");
+    what.strip_suffix(" (see --help)\n").expect("misuse").to_owned()
+}
+
+#[test]
+fn range_for_what_is_not_measured_is_misuse() {
+    for (check, arguments, label, option) in [
+        (CONTROL, "--echoes 0 --threshold echo_rtt=1/", "echo_rtt", "--echoes 0"),
+        (CONTROL, "--echoes 0 --threshold echo_rtt_max=/1", "echo_rtt_max", "--echoes 0"),
+        (GRE, "--echoes 1 --threshold lcp_jitter=1/2", "lcp_jitter", "--echoes 1"),
+        (AUTH, "-u probe --expect-reject -w 1", "time", "--expect-reject"),
+        (AUTH, "-u probe --mppe none --threshold data_time=1/", "data_time", "--mppe none"),
+        (AUTH, "--auth-method none --threshold data_time=1/", "data_time", "--auth-method none"),
+    ] {
+        let arguments = ["-H", "192.0.2.1"].into_iter().chain(arguments.split_whitespace());
+        let expected = format!("{label} has a range, but with {option} it is not measured");
+        assert_eq!(misuse(check, &arguments.collect::<Vec<_>>()), expected);
+    }
+}
+
 #[test]
 fn target_that_cannot_be_is_misuse() {
-    let misuse = |check: &str, arguments: &[&str]| {
-        let output = Command::new(check).args(arguments).output().expect("the check starts");
-        let said = text(&output, 3);
-        let (_, what) = said.split_once(" UNKNOWN - ").expect("a state");
-        what.strip_suffix(" (see --help)\n").expect("misuse").to_owned()
-    };
     let user = ["-u", "probe"];
     for (check, more) in [(CONTROL, &[][..]), (GRE, &[]), (AUTH, &user)] {
         let said = |arguments: &[&str]| misuse(check, &[arguments, more].concat());

@@ -82,6 +82,19 @@ impl Check for AuthArgs {
         self.target.to_string()
     }
 
+    fn excludes(&self, label: &str) -> Option<&'static str> {
+        match label {
+            "time" | "auth_time" | "ccp_time" | "ipcp_time" | "data_time" | "mppe_bits"
+                if self.expect_reject =>
+            {
+                Some("--expect-reject")
+            }
+            "data_time" if !self.mppe.mppe.allows_encryption() => Some("--mppe none"),
+            "data_time" if self.methods.allowed() == [Method::None] => Some("--auth-method none"),
+            _ => None,
+        }
+    }
+
     fn validate(&self) -> Result<(), String> {
         session::validate_ipv4(&self.target)?;
         let only_none = self.methods.allowed() == [Method::None];

@@ -46,6 +46,10 @@ impl Check for ControlArgs {
         self.target.to_string()
     }
 
+    fn excludes(&self, label: &str) -> Option<&'static str> {
+        (self.echoes == 0 && label.starts_with("echo_rtt")).then_some("--echoes 0")
+    }
+
     fn validate(&self) -> Result<(), String> {
         self.target.validate()
     }

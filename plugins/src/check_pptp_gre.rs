@@ -73,6 +73,10 @@ impl Check for GreArgs {
         self.target.to_string()
     }
 
+    fn excludes(&self, label: &str) -> Option<&'static str> {
+        (self.echoes == 1 && label == "lcp_jitter").then_some("--echoes 1")
+    }
+
     fn validate(&self) -> Result<(), String> {
         session::validate_ipv4(&self.target)
     }

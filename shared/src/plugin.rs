@@ -59,6 +59,12 @@ pub trait Check: Args {
     /// What is probed, in the operator's words.
     fn target(&self) -> String;
 
+    /// The option because of which a run that is well has no such metric, so
+    /// that a range for it would be no guard.
+    fn excludes(&self, _label: &str) -> Option<&'static str> {
+        None
+    }
+
     /// What no single argument can say about itself.
     ///
     /// # Errors
@@ -227,6 +233,11 @@ fn parse<A: Check>(argv: &[OsString]) -> Result<(A, Thresholds), Refusal> {
     let args = A::from_arg_matches_mut(&mut matches)?;
     args.validate()?;
     let thresholds = args.common().thresholds(A::METRICS, A::MAIN_METRIC)?;
+    for label in thresholds.labels() {
+        if let Some(option) = args.excludes(label) {
+            return Err(format!("{label} has a range, but with {option} it is not measured").into());
+        }
+    }
     Ok((args, thresholds))
 }
 

@@ -117,6 +117,11 @@ impl Thresholds {
         entry.2 = critical.or(entry.2.take());
     }
 
+    /// The metrics that have a range.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.0.as_str())
+    }
+
     /// The warning and the critical range for a metric.
     pub fn get(&self, label: &str) -> (Option<&Range>, Option<&Range>) {
         match self.entries.iter().find(|entry| entry.0 == label) {
