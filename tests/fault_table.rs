@@ -78,6 +78,7 @@ const TABLE: &[Row] = &[
     ("auth-failure=691", AUTH, "CRITICAL", "auth", "auth_rejected", AtOnce),
     ("auth-failure=709", AUTH, "CRITICAL", "auth", "auth_change_failed", AtOnce),
     ("auth-failure=691", REJECT, "OK", "done", "none", AtOnce),
+    ("auth-failure=648", REJECT, "CRITICAL", "auth", "auth_expired", AtOnce),
     ("accept-any", REJECT, "CRITICAL", "auth", "auth_accepted", AtOnce),
     ("wrong-proof", AUTH, "CRITICAL", "auth", "mutual_auth_failed", AtOnce),
     ("ccp-refused", AUTH, "CRITICAL", "ccp", "mppe_refused", AtOnce),

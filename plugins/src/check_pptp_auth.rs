@@ -104,6 +104,11 @@ impl Check for AuthArgs {
         if only_none && self.expect_reject {
             return Err("--expect-reject needs an authentication method".into());
         }
+        if self.expect_reject && !(self.expect_address.is_empty() && self.expect_dns.is_empty()) {
+            return Err(
+                "--expect-reject leaves no session for --expect-address or --expect-dns".into()
+            );
+        }
         Ok(())
     }
 }
@@ -241,12 +246,9 @@ fn expect_reject(seen: &Observation) -> Option<(Phase, Reason, String)> {
         _ if seen.seen.method.is_some() => accepted(""),
         None => accepted(""),
         Some(failure) => match failure.reason {
-            Reason::AuthRejected
-            | Reason::AuthExpired
-            | Reason::AuthDisabled
-            | Reason::AuthHours
-            | Reason::AuthNoDialin
-            | Reason::AuthChangeFailed => None,
+            // An account that is expired, disabled or shut out says nothing
+            // about the password: the last arm alerts.
+            Reason::AuthRejected => None,
             // The gateway said yes; that it could not prove itself does not help.
             Reason::MutualAuthFailed => accepted(", by a gateway that proves nothing"),
             Reason::AuthNotRequested => accepted(": nothing was asked for"),
@@ -305,6 +307,7 @@ impl FromStr for Network {
 #[cfg(test)]
 mod tests {
     use pptp_probe::output::State;
+    use pptp_probe::proto::Failure;
 
     use super::*;
     use crate::session::tests::{parsed, passed};
@@ -335,6 +338,34 @@ mod tests {
             let (state, verdict, _) = judged(arguments, &without);
             assert_eq!(state, State::Critical);
             assert_eq!(verdict, Some((Phase::Ipcp, Reason::NoAddress)));
+        }
+    }
+
+    #[test]
+    fn only_a_rejected_password_is_the_rejection_that_was_expected() {
+        let rejected = |reason| {
+            let mut seen = passed(&[Phase::Control, Phase::Lcp]);
+            seen.seen.failure = Some(Failure::new(Phase::Auth, reason, "gateway rejected it"));
+            let (state, verdict, _) = judged("--expect-reject", &seen);
+            (state, verdict)
+        };
+        assert_eq!(rejected(Reason::AuthRejected), (State::Ok, None));
+        for reason in [
+            Reason::AuthExpired,
+            Reason::AuthDisabled,
+            Reason::AuthHours,
+            Reason::AuthNoDialin,
+            Reason::AuthChangeFailed,
+        ] {
+            assert_eq!(rejected(reason), (State::Critical, Some((Phase::Auth, reason))));
+        }
+    }
+
+    #[test]
+    fn expected_rejection_leaves_nothing_to_expect_of_a_session() {
+        for more in ["--expect-address 198.51.100.0/24", "--expect-dns 198.51.100.1"] {
+            let (args, _) = parsed::<AuthArgs>(&format!("-u probe --expect-reject {more}"));
+            assert!(args.validate().is_err(), "{more}");
         }
     }
 
