@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,12 +42,13 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Creates the file and writes its header.
+    /// Creates the file, for its owner alone, and writes its header.
     ///
     /// # Errors
     /// The system's.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut file = File::create(path)?;
+        let mut options = File::options();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
         let mut header = Vec::with_capacity(24);
         header.extend(MAGIC_MICROSECONDS.to_le_bytes());
         header.extend(2u16.to_le_bytes());
@@ -161,8 +163,8 @@ impl Capture {
     }
 }
 
-/// A GRE packet with the secrets of its PPP frame blanked; the length stays.
-/// What cannot be read is blanked behind its header.
+/// A GRE packet with the secrets of its PPP frame blanked; the length stays
+/// unless it would show that of a password ([`mask_ppp`]). What cannot be read is blanked behind its header.
 pub fn mask_gre(octets: &[u8]) -> Vec<u8> {
     match Packet::parse(octets) {
         Ok(packet) => Packet { payload: &mask_ppp(packet.payload), ..packet }.emit(),
@@ -183,6 +185,7 @@ fn ends(direction: Direction, local: SocketAddr, peer: SocketAddr) -> (SocketAdd
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     use super::*;
@@ -302,13 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_written_and_no_length_changes() {
+    fn no_secret_is_written() {
         let file = Scratch::new("secrets");
         let mut capture = Capture::create(&file.0).unwrap();
         let (local, peer) = ipv4(1);
         capture.connection(local, peer);
         let packets = [
             gre(ppp::PAP, b"\x01\x01\x00\x17\x05probe\x0cPr0be-secret"),
+            gre(ppp::PAP, b"\x01\x01\x00\x0f\x05probe\x04Pr0b"),
             gre(ppp::CHAP, b"\x02\x01\x00\x15\x0cPr0be-secretuser"),
             // Cut off: its lengths do not fit.
             gre(ppp::PAP, b"\x01\x01\x00\x17\x05probe\x0cPr0be-secre"),
@@ -321,7 +325,10 @@ mod tests {
         assert!(
             !octets.windows(4).any(|window| b"Pr0be-secret".windows(4).any(|part| part == window))
         );
-        for (record, packet) in file.records().iter().zip(&packets) {
+        let records = file.records();
+        // Short or long, a password in the clear looks the same.
+        assert_eq!(records[0], records[1]);
+        for (record, packet) in records.iter().zip(&packets).skip(2) {
             let datagram = Datagram::parse(record).unwrap();
             assert_eq!((datagram.protocol, datagram.payload.len()), (IP_PROTOCOL, packet.len()));
             assert_eq!(datagram.payload[..8], packet[..8]);
@@ -336,6 +343,14 @@ mod tests {
         assert_eq!(mask_gre(&challenge), challenge);
         let alone = Packet { call_id: 7, sequence: None, acknowledgment: Some(9), payload: &[] };
         assert_eq!(mask_gre(&alone.emit()), alone.emit());
+    }
+
+    #[test]
+    fn capture_is_for_its_owner_alone() {
+        let file = Scratch::new("mode");
+        Capture::create(&file.0).unwrap();
+        let mode = std::fs::metadata(&file.0).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

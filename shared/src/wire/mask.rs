@@ -5,19 +5,24 @@
 //! of the challenge, the proof of an MS-CHAPv2 gateway, and what is encrypted by
 //! MPPE: the keys of MS-CHAPv1 come from the password and a challenge that
 //! everybody saw (RFC 3079, section 2), so a guess could be tried on it.
-//! Challenges, user names and texts stay, and so do all lengths.
+//! Challenges, user names and texts stay, and so do all lengths but one: that
+//! of a password in PAP is a secret as well.
 
 use std::ops::Range;
 
-use super::{eap, ppp};
+use super::{eap, pap, ppp};
 
 /// Octets of code, identifier and length.
 const HEADER: usize = 4;
 /// Octets of flags and coherency count.
 const MPPE_HEADER: usize = 2;
 
+/// Zero octets that stand for a password, however long it is.
+const MASKED_PASSWORD: usize = 8;
+
 /// A copy of a PPP frame with its secrets overwritten by zero octets; of the
-/// same length. The frame begins with the protocol field, of one or two
+/// same length, but for a PAP Authenticate-Request, whose password becomes
+/// eight zero octets and whose padding is left out. The frame begins with the protocol field, of one or two
 /// octets, or with `ff 03` before it. What is malformed in PAP, CHAP or EAP is
 /// zeroed behind the four octets of its header, for it could hold anything.
 pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
@@ -35,7 +40,15 @@ pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
         return masked;
     };
     let ranges: fn(&[u8]) -> Option<Vec<Range<usize>>> = match u16::from_be_bytes([*high, *low]) {
-        ppp::PAP => pap_secrets,
+        ppp::PAP => match pap::Packet::parse(&frame[start + 2..]) {
+            Ok(pap::Packet::AuthenticateRequest(request)) => {
+                masked[start + 2..].fill(0);
+                masked.truncate(start + 2);
+                masked.extend(mask_request(request));
+                return masked;
+            }
+            _ => pap_secrets,
+        },
         ppp::CHAP => chap_secrets,
         ppp::EAP => eap_secrets,
         _ => return masked,
@@ -59,19 +72,16 @@ pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
     masked
 }
 
+fn mask_request(mut request: pap::AuthenticateRequest) -> Vec<u8> {
+    request.password.fill(0);
+    request.password.resize(MASKED_PASSWORD, 0);
+    pap::Packet::AuthenticateRequest(request).emit()
+}
+
 /// Each of these is given a packet as long as its length field says, at least
 /// a header, and returns where its secrets are; `None` where it is malformed.
 fn pap_secrets(packet: &[u8]) -> Option<Vec<Range<usize>>> {
-    match packet[0] {
-        1 => {
-            let password_length = HEADER + 1 + usize::from(*packet.get(HEADER)?);
-            let password = password_length + 1;
-            let end = password + usize::from(*packet.get(password_length)?);
-            (end == packet.len()).then(|| only(password..end))
-        }
-        2 | 3 => Some(Vec::new()),
-        _ => None,
-    }
+    matches!(packet[0], 2 | 3).then(Vec::new)
 }
 
 fn chap_secrets(packet: &[u8]) -> Option<Vec<Range<usize>>> {
@@ -169,15 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn pap_request_keeps_the_name_and_loses_the_password() {
-        assert_eq!(
-            mask_ppp(b"\xc0\x23\x01\x01\x00\x17\x05probe\x0cPr0be-secret"),
-            b"\xc0\x23\x01\x01\x00\x17\x05probe\x0c\0\0\0\0\0\0\0\0\0\0\0\0"
-        );
-        assert_eq!(
-            mask_ppp(b"\xff\x03\xc0\x23\x01\x01\x00\x17\x05probe\x0cPr0be-secret"),
-            b"\xff\x03\xc0\x23\x01\x01\x00\x17\x05probe\x0c\0\0\0\0\0\0\0\0\0\0\0\0"
-        );
+    fn pap_request_keeps_the_name_and_loses_the_password_and_its_length() {
+        let masked = b"\xc0\x23\x01\x01\x00\x13\x05probe\x08\0\0\0\0\0\0\0\0";
+        for request in [
+            &b"\xc0\x23\x01\x01\x00\x17\x05probe\x0cPr0be-secret"[..],
+            b"\xc0\x23\x01\x01\x00\x17\x05probe\x0cPr0be-secretpadding",
+            b"\xc0\x23\x01\x01\x00\x0d\x05probe\x02me",
+            b"\xc0\x23\x01\x01\x00\x0b\x05probe\0",
+        ] {
+            assert_eq!(mask_ppp(request), masked);
+            let prefixed = [b"\xff\x03", request].concat();
+            assert_eq!(mask_ppp(&prefixed), [b"\xff\x03", &masked[..]].concat());
+        }
     }
 
     #[test]
@@ -274,7 +287,9 @@ mod tests {
             let frame = [prefix, &frame(protocol, packet)].concat();
             assert!(contains(&frame, secret));
             let masked = mask_ppp(&frame);
-            assert_eq!(masked.len(), frame.len());
+            if protocol != ppp::PAP {
+                assert_eq!(masked.len(), frame.len());
+            }
             assert!(!secret.windows(4).any(|part| contains(&masked, part)), "{masked:02x?}");
             assert_eq!(mask_ppp(&masked), masked, "nothing is left to mask");
         }
@@ -352,8 +367,10 @@ mod tests {
         ) {
             let frame = frame(protocol, &packet);
             let masked = mask_ppp(&frame);
-            prop_assert_eq!(masked.len(), frame.len());
-            prop_assert!(masked.iter().zip(&frame).all(|(new, old)| new == old || *new == 0));
+            if protocol != ppp::PAP || packet.first() != Some(&1) {
+                prop_assert_eq!(masked.len(), frame.len());
+                prop_assert!(masked.iter().zip(&frame).all(|(new, old)| new == old || *new == 0));
+            }
         }
     }
 }
