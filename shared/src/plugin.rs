@@ -273,7 +273,11 @@ impl From<Unread> for Refusal {
 
 fn refuse<A: Check>(refusal: Refusal, format: Format) -> Ending {
     let report = match refusal {
-        Refusal::Said(text) => return Ending::unknown(text),
+        Refusal::Said(text) => {
+            // Named here: help of its own for each check would cost every run.
+            let main = format!("the metric {}", A::MAIN_METRIC);
+            return Ending::unknown(text.replace("the main metric", &main));
+        }
         Refusal::Misuse(what) if format == Format::Nagios => {
             return Ending::unknown(unknown_line(A::NAME, &what, "(see --help)"));
         }
@@ -494,9 +498,14 @@ mod tests {
         assert_eq!(with("-V", rtt), ending(&expected, 3));
         let help = with("--help", rtt);
         assert_eq!(help.code, 3);
-        for part in
-            ["Alerts when", "check_pptp_fake -H 192.0.2.1", "--extra-opts", "[default: 1812]"]
-        {
+        for part in [
+            "Alerts when",
+            "check_pptp_fake -H 192.0.2.1",
+            "--extra-opts",
+            "[default: 1812]",
+            "Warning range of the metric echo_rtt;",
+            "Critical range of the metric echo_rtt;",
+        ] {
             assert!(help.text.contains(part), "{part}: {}", help.text);
         }
     }

@@ -426,7 +426,11 @@ mod tests {
         let readme = include_str!("../../README.md");
         let row = |reason: &Reason| {
             let (meaning, mend) = reason.texts();
-            format!("| `{reason}` | {} | {meaning} | {mend} |", reason.state().name())
+            let state = match reason {
+                Reason::Threshold => "WARNING or CRITICAL",
+                reason => reason.state().name(),
+            };
+            format!("| `{reason}` | {state} | {meaning} | {mend} |")
         };
         let rows: Vec<String> = Reason::ALL.iter().skip(1).map(row).collect();
         let table = rows.join("\n");
