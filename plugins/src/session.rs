@@ -234,10 +234,11 @@ pub(crate) fn jitter(times: &[Duration]) -> Option<Duration> {
     steps.sum::<Duration>().checked_div(count)
 }
 
-/// A duration for people: `0.3 ms`, `38 ms`, `4.0 s`.
+/// A duration for people: `340 us`, `1.3 ms`, `38 ms`, `4.0 s`.
 pub(crate) fn span(duration: Duration) -> String {
     match duration.as_micros() {
-        us @ 0..10_000 => format!("{}.{} ms", us / 1_000, us / 100 % 10),
+        us @ 0..1_000 => format!("{us} us"),
+        us @ 1_000..10_000 => format!("{}.{} ms", us / 1_000, us / 100 % 10),
         us @ 10_000..1_000_000 => format!("{} ms", us / 1_000),
         _ => format!("{:.1} s", duration.as_secs_f64()),
     }
@@ -285,9 +286,14 @@ pub(crate) mod tests {
 
     #[test]
     fn spans_for_people() {
-        for (micros, text) in
-            [(340, "0.3 ms"), (38_900, "38 ms"), (999_999, "999 ms"), (4_000_000, "4.0 s")]
-        {
+        for (micros, text) in [
+            (32, "32 us"),
+            (999, "999 us"),
+            (1_340, "1.3 ms"),
+            (38_900, "38 ms"),
+            (999_999, "999 ms"),
+            (4_000_000, "4.0 s"),
+        ] {
             assert_eq!(span(Duration::from_micros(micros)), text);
         }
     }
