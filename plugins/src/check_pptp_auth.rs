@@ -261,7 +261,10 @@ fn success(seen: &Observation) -> String {
     let facts = &seen.seen;
     let method = facts.method.map_or("", Method::word);
     let encryption = match facts.mppe.flatten() {
-        Some(mode) => format!("MPPE {}", describe_mode(mode)),
+        Some(mode) if matches!(facts.proof, Proof::Proved(_)) => {
+            format!("MPPE {}", describe_mode(mode))
+        }
+        Some(mode) => format!("MPPE {} (keys not proved)", describe_mode(mode)),
         None => "no encryption".into(),
     };
     let address = facts.address.map(|address| address.to_string()).unwrap_or_default();
@@ -306,6 +309,9 @@ impl FromStr for Network {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use pptp_probe::crypto::mppe::KeyLength;
     use pptp_probe::output::State;
     use pptp_probe::proto::Failure;
 
@@ -338,6 +344,22 @@ mod tests {
             let (state, verdict, _) = judged(arguments, &without);
             assert_eq!(state, State::Critical);
             assert_eq!(verdict, Some((Phase::Ipcp, Reason::NoAddress)));
+        }
+    }
+
+    #[test]
+    fn keys_that_were_not_proved_are_said() {
+        let mut seen = logged_in();
+        seen.seen.mppe = Some(Some(Mode { length: KeyLength::Bits128, stateless: true }));
+        for (proof, end) in [
+            (Proof::Proved(Duration::from_millis(1)), "MPPE 128 bit stateless"),
+            (Proof::Silent, "MPPE 128 bit stateless (keys not proved)"),
+            (Proof::NotTried, "MPPE 128 bit stateless (keys not proved)"),
+        ] {
+            seen.seen.proof = proof;
+            let (state, _, headline) = judged("", &seen);
+            assert_eq!(state, State::Ok);
+            assert!(headline.ends_with(end), "{headline}");
         }
     }
 

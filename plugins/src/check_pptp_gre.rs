@@ -121,10 +121,9 @@ fn report(
     let facts = &seen.seen;
     let rtt = session::median(&facts.link_echoes);
     let lost = facts.link_echoes_sent.saturating_sub(facts.link_echoes.len() as u32);
-    let accepted = |finding: &&Finding| finding.accepted == Some(true);
     let bad: Vec<&str> = findings
         .iter()
-        .filter(accepted)
+        .filter(|finding| finding.accepted == Some(true))
         .filter(|finding| forbidden.contains(&finding.protocol))
         .map(|finding| finding.protocol.word())
         .collect();
@@ -141,14 +140,9 @@ fn report(
         Report::failed(Phase::Gre, reason, text)
     } else {
         let rtt = rtt.map(|rtt| format!(", LCP echo {}", session::span(rtt))).unwrap_or_default();
-        let accepted: Vec<&str> =
-            findings.iter().filter(accepted).map(|finding| finding.protocol.word()).collect();
-        let accepted = match findings {
-            [] => String::new(),
-            _ => format!(", accepts {}", list(&accepted)),
-        };
         let name = session::name(seen);
-        Report::ok(format!("GRE passes both ways to {name}{rtt}, {lost} lost{accepted}"))
+        let auth = auth_summary(findings);
+        Report::ok(format!("GRE passes both ways to {name}{rtt}, {lost} lost{auth}"))
     };
     if let (Some(rtt), Some(&max)) = (rtt, facts.link_echoes.iter().max()) {
         report = report
@@ -181,11 +175,8 @@ fn list_auth(mut report: Report, findings: &[Finding]) -> Report {
     if findings.is_empty() {
         return report;
     }
-    let words = |accepted: Option<bool>| -> Vec<String> {
-        let matching = findings.iter().filter(|finding| finding.accepted == accepted);
-        matching.map(|finding| finding.protocol.to_string()).collect()
-    };
-    let (yes, no, open) = (words(Some(true)), words(Some(false)), words(None));
+    let (yes, no, open) =
+        (words(findings, Some(true)), words(findings, Some(false)), words(findings, None));
     let mut text = format!("authentication accepted: {}; not accepted: {}", list(&yes), list(&no));
     if !open.is_empty() {
         text.push_str(&format!("; not found out: {}", list(&open)));
@@ -194,8 +185,28 @@ fn list_auth(mut report: Report, findings: &[Finding]) -> Report {
     if open.is_empty() { report } else { report.fact("auth_unknown", open) }
 }
 
-fn list<W: AsRef<str>>(words: &[W]) -> String {
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+/// What the first line says about authentication. Only what was asked about
+/// was tried: that nothing of it is accepted does not mean that nothing is.
+fn auth_summary(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    match (words(findings, Some(true)), words(findings, Some(false))) {
+        (yes, _) if !yes.is_empty() => text = format!(", accepts {}", yes.join(" ")),
+        (_, no) if !no.is_empty() => text = format!(", refuses {}", no.join(" ")),
+        _ => {}
+    }
+    let open = words(findings, None);
+    if !open.is_empty() {
+        text.push_str(&format!(", not found out: {}", open.join(" ")));
+    }
+    text
+}
+
+fn words(findings: &[Finding], accepted: Option<bool>) -> Vec<String> {
+    let matching = findings.iter().filter(|finding| finding.accepted == accepted);
+    matching.map(|finding| finding.protocol.to_string()).collect()
+}
+
+fn list(words: &[String]) -> String {
     if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
 }
 
@@ -216,5 +227,21 @@ mod tests {
         assert_eq!(judged(&passed(&[Phase::Lcp])), (State::Ok, None));
         let expected = (State::Unknown, Some((Phase::Lcp, Reason::Internal)));
         assert_eq!(judged(&passed(&[Phase::Control, Phase::Call, Phase::Gre])), expected);
+    }
+
+    #[test]
+    fn headline_tells_what_was_found_out_about_authentication() {
+        let finding = |word: &str, accepted| Finding { protocol: word.parse().unwrap(), accepted };
+        let (pap, chap) = (finding("pap", Some(false)), finding("chap", Some(true)));
+        let eap = finding("eap", None);
+        for (findings, summary) in [
+            (vec![], ""),
+            (vec![pap.clone()], ", refuses pap"),
+            (vec![pap, chap.clone()], ", accepts chap"),
+            (vec![eap.clone()], ", not found out: eap"),
+            (vec![chap, eap], ", accepts chap, not found out: eap"),
+        ] {
+            assert_eq!(auth_summary(&findings), summary);
+        }
     }
 }
