@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::str::FromStr;
 
-use pptp_probe::method::Method;
+use pptp_probe::method::{Method, MppePolicy};
 use pptp_probe::wire::control;
 use serde::{Deserialize, Deserializer, de};
 
@@ -41,10 +41,10 @@ pub struct Settings {
     #[arg(long, value_name = "WHEN")]
     #[serde(deserialize_with = "text")]
     pub mppe: Option<MppeUse>,
-    /// What encryption may be: any of 40, 56, 128, stateless, stateful [default: all]
+    /// What encryption may be, of 40 56 128 any, with commas, and stateless or stateful [default: any]
     #[arg(long, value_name = "LIST")]
     #[serde(deserialize_with = "text")]
-    pub mppe_mode: Option<MppeModes>,
+    pub mppe_mode: Option<MppePolicy>,
     /// Addresses for callers [default: 192.168.77.10-192.168.77.254]
     #[arg(long, value_name = "CIDR or A-B")]
     #[serde(deserialize_with = "text")]
@@ -141,8 +141,9 @@ pub struct Config {
     pub methods: Vec<Method>,
     /// Whether sessions are encrypted.
     pub mppe: MppeUse,
-    /// How they may be encrypted.
-    pub mppe_modes: MppeModes,
+    /// How they may be encrypted: at least one length; whether they are at all
+    /// is up to `mppe`.
+    pub mppe_modes: MppePolicy,
     /// Addresses for callers.
     pub pool: Pool,
     /// Own address inside the tunnel.
@@ -190,7 +191,7 @@ impl Config {
             },
             methods,
             mppe,
-            mppe_modes: s.mppe_mode.unwrap_or(MppeModes::ALL),
+            mppe_modes: s.mppe_mode.unwrap_or(MppePolicy::ANY),
             pool: s.pool.unwrap_or(Pool { first: 0xC0A8_4D0A, last: 0xC0A8_4DFE }),
             inner: s.inner.unwrap_or(Ipv4Addr::new(192, 168, 77, 1)),
             dns: s.dns,
@@ -208,6 +209,9 @@ impl Config {
             if text.len() > 64 {
                 return Err(format!("{what}: at most 64 octets fit"));
             }
+        }
+        if !config.mppe_modes.allows_encryption() {
+            return Err("--mppe-mode needs a key length; without encryption say --mppe none".into());
         }
         if config.mru.is_some_and(|mru| mru < 128) {
             return Err("--mru: at least 128 octets".into());
@@ -313,62 +317,6 @@ impl fmt::Display for MppeUse {
             Self::Optional => "optional",
             Self::None => "none",
         })
-    }
-}
-
-/// How sessions may be encrypted: at least one length and one mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MppeModes {
-    /// 40-bit keys.
-    pub bits40: bool,
-    /// 56-bit keys.
-    pub bits56: bool,
-    /// 128-bit keys.
-    pub bits128: bool,
-    /// A new key for each packet.
-    pub stateless: bool,
-    /// A new key for every 256th packet.
-    pub stateful: bool,
-}
-
-impl MppeModes {
-    /// Everything.
-    pub const ALL: Self =
-        Self { bits40: true, bits56: true, bits128: true, stateless: true, stateful: true };
-}
-
-impl FromStr for MppeModes {
-    type Err = String;
-
-    /// Without a length, or without a mode, all of them may be.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut modes = Self {
-            bits40: false,
-            bits56: false,
-            bits128: false,
-            stateless: false,
-            stateful: false,
-        };
-        for word in text.split(',') {
-            match word {
-                "40" => modes.bits40 = true,
-                "56" => modes.bits56 = true,
-                "128" => modes.bits128 = true,
-                "stateless" => modes.stateless = true,
-                "stateful" => modes.stateful = true,
-                _ => {
-                    let word = word.escape_debug();
-                    return Err(format!("'{word}' is none of 40 56 128 stateless stateful"));
-                }
-            }
-        }
-        if !(modes.bits40 || modes.bits56 || modes.bits128) {
-            (modes.bits40, modes.bits56, modes.bits128) = (true, true, true);
-        }
-        if !(modes.stateless || modes.stateful) {
-            (modes.stateless, modes.stateful) = (true, true);
-        }
-        Ok(modes)
     }
 }
 
@@ -508,13 +456,15 @@ mod tests {
         assert!("pap,pap".parse::<Methods>().is_err());
         assert!("none,pap".parse::<Methods>().is_err());
         assert!("".parse::<Methods>().is_err());
-        assert!("512".parse::<MppeModes>().is_err());
         assert!("probe".parse::<User>().is_err());
         assert!(":x".parse::<User>().is_err());
         let mut settings = Settings { dns: vec![Ipv4Addr::LOCALHOST; 3], ..Settings::default() };
         assert!(Config::new(&settings).is_err());
         settings = Settings::from_toml("auth = \"pap\"\nmppe = \"required\"").unwrap();
         assert!(Config::new(&settings).is_err());
+        settings = Settings::from_toml("mppe-mode = \"none\"").unwrap();
+        assert!(Config::new(&settings).is_err());
+        assert!(Settings::from_toml("mppe-mode = \"512\"").is_err());
         settings = Settings { vendor: Some("x".repeat(65)), ..Settings::default() };
         assert!(Config::new(&settings).is_err());
     }

@@ -10,13 +10,13 @@
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-use pptp_probe::method::Method;
+use pptp_probe::method::{Method, MppePolicy};
 use pptp_probe::proto::auth::AuthProtocol;
 use pptp_probe::proto::automaton::{Negotiator, Verdict};
 use pptp_probe::proto::mppe::{KeyLength, Mode};
 use pptp_probe::wire::cp::{CcpOption, IpcpOption, LcpOption, RawOption, mppe_bits};
 
-use super::config::{Config, MppeModes};
+use super::config::Config;
 use super::faults::{Fault, SharedFaults};
 
 /// LCP's name of the protocol that carries a method.
@@ -195,7 +195,7 @@ impl Negotiator for Lcp {
 /// CCP with MPPE and nothing else.
 #[derive(Debug)]
 pub struct Ccp {
-    modes: MppeModes,
+    modes: MppePolicy,
     /// Whether there are keys and the wish to use them.
     wanted: bool,
     offer: Mode,
@@ -206,7 +206,7 @@ pub struct Ccp {
 
 impl Ccp {
     /// `wanted` says whether MPPE is asked for and accepted at all.
-    pub fn new(modes: MppeModes, wanted: bool) -> Self {
+    pub fn new(modes: MppePolicy, wanted: bool) -> Self {
         let length = strongest(u32::MAX, modes).unwrap_or(KeyLength::Bits128);
         let offer = Mode { length, stateless: modes.stateless };
         Self { modes, wanted, offer, peer_refused: false, incoming: None, outgoing: None }
@@ -389,7 +389,7 @@ fn bits_of(mode: Mode) -> u32 {
 }
 
 /// The greatest length that both allow.
-fn strongest(bits: u32, modes: MppeModes) -> Option<KeyLength> {
+fn strongest(bits: u32, modes: MppePolicy) -> Option<KeyLength> {
     [
         (mppe_bits::BITS_128, modes.bits128, KeyLength::Bits128),
         (mppe_bits::BITS_56, modes.bits56, KeyLength::Bits56),
@@ -475,7 +475,7 @@ mod tests {
 
     #[test]
     fn ccp_offers_the_strongest_and_naks_to_one_mode() {
-        let mut ccp = Ccp::new(MppeModes::ALL, true);
+        let mut ccp = Ccp::new(MppePolicy::ANY, true);
         assert_eq!(ccp.request(), list(&[18, 6, 1, 0, 0, 0x40]));
         assert_eq!(ccp.judge(&list(&[18, 6, 1, 0, 0, 0xe1])), Verdict::Nak(ccp.request()));
         assert_eq!(ccp.outgoing(), None);
@@ -492,7 +492,7 @@ mod tests {
             ccp.judge(&list(&[18, 6, 1, 0, 0, 0x40])),
             Verdict::Nak(list(&[18, 6, 0, 0, 0, 0x40]))
         );
-        let mut off = Ccp::new(MppeModes::ALL, false);
+        let mut off = Ccp::new(MppePolicy::ANY, false);
         let asked = list(&[18, 6, 1, 0, 0, 0x40]);
         assert_eq!(off.judge(&asked), Verdict::Reject(asked));
         assert!(off.request().is_empty());
@@ -500,7 +500,7 @@ mod tests {
 
     #[test]
     fn ccp_follows_a_nak_within_what_is_allowed() {
-        let mut ccp = Ccp::new(MppeModes::ALL, true);
+        let mut ccp = Ccp::new(MppePolicy::ANY, true);
         ccp.naked(&list(&[18, 6, 0, 0, 0, 0x20]));
         assert_eq!(ccp.request(), list(&[18, 6, 0, 0, 0, 0x20]));
         ccp.acked(&list(&[18, 6, 0, 0, 0, 0x20]));
