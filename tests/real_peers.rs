@@ -6,13 +6,20 @@
 //! to both. Without the feature `peers` none of this is built.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[path = "support/seen.rs"]
+mod seen;
+
+use seen::Seen;
+
 const GATEWAY: &str = "10.77.0.2";
+const RADIUS: &str = "10.77.0.1";
 const USER: &str = "probe";
 const PASSWORD: &str = "Pr0be-secret";
 /// What the guest needs to end pppd and pptpctrl after the last message.
@@ -84,49 +91,10 @@ impl Drop for Bed {
     }
 }
 
-/// What a check said.
-struct Seen {
-    json: Value,
-    exit_code: i32,
-}
-
-impl Seen {
-    fn new(output: &Output) -> Self {
-        let text = String::from_utf8_lossy(&output.stdout);
-        let json = serde_json::from_str(&text).unwrap_or_else(|error| {
-            panic!("no JSON ({error}): {text}{}", String::from_utf8_lossy(&output.stderr))
-        });
-        Self { json, exit_code: output.status.code().unwrap_or(-1) }
-    }
-
-    fn word(&self, key: &str) -> &str {
-        self.json[key].as_str().unwrap_or("-")
-    }
-
-    fn fact(&self, key: &str) -> &str {
-        self.json["facts"][key].as_str().unwrap_or("-")
-    }
-
-    fn verdict(&self) -> String {
-        format!("{} {}/{}", self.word("state"), self.word("phase"), self.word("reason"))
-    }
-
-    /// The verdict, with the whole answer in the complaint.
-    fn must_be(&self, row: &str, verdict: &str) {
-        assert_eq!(self.verdict(), verdict, "{row}: {}", self.json);
-        let code = match self.word("state") {
-            "OK" => 0,
-            "WARNING" => 1,
-            "CRITICAL" => 2,
-            _ => 3,
-        };
-        assert_eq!(self.exit_code, code, "{row}: {}", self.json);
-    }
-}
-
 const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
 const GRE: &str = env!("CARGO_BIN_EXE_check_pptp_gre");
 const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
+const ASK_RADIUS: &str = env!("CARGO_BIN_EXE_check_radius");
 
 fn login(more: &str) -> String {
     format!("-H {GATEWAY} -u {USER} --password-env PROBE_PASSWORD {more}")
@@ -176,6 +144,86 @@ fn each_method_with_each_encryption() {
             bed.check(AUTH, &login(&format!("--auth-method {method} --expect-reject")), "no");
         seen.must_be(&row, "OK done/none");
         assert_eq!(bed.sessions(), "0", "{row}: something is left in the gateway");
+    }
+}
+
+/// What the gateway's RADIUS server answers, asked by the gateway for a caller
+/// and asked directly: both checks blame the same thing.
+#[test]
+fn gateway_and_its_radius_server_agree() {
+    let bed = Bed::up("radius", &["--radius", RADIUS]);
+    let server = Radius::beside(&bed);
+    let rows = [
+        ("probe", PASSWORD, "OK done/none", "OK done/none"),
+        ("probe", "wrong", "CRITICAL auth/auth_rejected", "CRITICAL auth/auth_rejected"),
+        ("locked", PASSWORD, "CRITICAL auth/auth_rejected", "CRITICAL auth/auth_rejected"),
+        ("nobody", PASSWORD, "CRITICAL auth/auth_rejected", "CRITICAL auth/auth_rejected"),
+        // pppd passes no MS-CHAP-Error on.
+        ("expired", PASSWORD, "CRITICAL auth/auth_rejected", "CRITICAL auth/auth_expired"),
+        ("nokeys", PASSWORD, "CRITICAL ccp/terminated", "CRITICAL ccp/mppe_keys_missing"),
+        (
+            "wrongkeys",
+            PASSWORD,
+            "CRITICAL data/mppe_key_mismatch",
+            "CRITICAL ccp/mppe_key_mismatch",
+        ),
+        (
+            "wrongproof",
+            PASSWORD,
+            "CRITICAL auth/mutual_auth_failed",
+            "CRITICAL auth/mutual_auth_failed",
+        ),
+        ("noproof", PASSWORD, "CRITICAL auth/auth_rejected", "CRITICAL auth/mutual_auth_failed"),
+    ];
+    for (user, password, gateway, direct) in rows {
+        let row = format!("{user} with {password}");
+        let caller = format!("-H {GATEWAY} -u {user} --password-env PROBE_PASSWORD --mppe 128");
+        bed.check(AUTH, &caller, password).must_be(&row, gateway);
+        let asker = format!(
+            "-H {RADIUS} -u {user} --password-env PROBE_PASSWORD --require-mppe-keys \
+             --secret-file {} --unsigned-state ok",
+            server.secret.display()
+        );
+        bed.check(ASK_RADIUS, &asker, password).must_be(&row, direct);
+    }
+    drop(server);
+    // Nobody answers the gateway any more.
+    let caller = format!("-H {GATEWAY} -u probe --password-env PROBE_PASSWORD -t 20");
+    bed.check(AUTH, &caller, PASSWORD).must_be("no server", "CRITICAL auth/auth_rejected");
+    assert_eq!(bed.sessions(), "0", "something is left in the gateway");
+}
+
+/// FreeRADIUS in the namespace of a bed, until it is dropped.
+struct Radius {
+    child: Child,
+    secret: PathBuf,
+}
+
+impl Radius {
+    fn beside(bed: &Bed) -> Self {
+        let script = script().with_file_name("freeradius").join("freeradius-local");
+        let script = script.display().to_string();
+        let mut child = bed
+            .command(&["exec", &script, "--addr", RADIUS, "--port", "1812"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the script runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says something");
+        assert_eq!(line, "ready\n", "FreeRADIUS did not start");
+        let secret = std::env::temp_dir().join(format!("radius-secret-{}", std::process::id()));
+        std::fs::write(&secret, "testing123\n").expect("it can be written");
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("mode");
+        Self { child, secret }
+    }
+}
+
+impl Drop for Radius {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.secret);
     }
 }
 

@@ -130,7 +130,11 @@ impl Transport {
                     }
                     sent => sent.map(drop),
                 },
-                Link::Stream { stream, .. } => stream.write_all(octets).await,
+                // One packet in a record of TLS: FreeRADIUS takes no more.
+                Link::Stream { stream, .. } => match stream.write_all(octets).await {
+                    Ok(()) => stream.flush().await,
+                    error => error,
+                },
             };
             if let Some(what) = earlier {
                 exchange.handle_unreachable(what, now);
