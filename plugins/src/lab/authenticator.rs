@@ -27,7 +27,7 @@ const TRIES: u32 = 10;
 /// ... each time after this long.
 const RETRY: Duration = Duration::from_secs(3);
 /// What pppd calls a wrong password.
-const AUTHENTICATION_FAILURE: u32 = 691;
+pub(super) const AUTHENTICATION_FAILURE: u32 = 691;
 
 /// What came of it.
 pub enum Event {
@@ -293,10 +293,7 @@ impl Authenticator {
                 };
                 let mut challenge = [0; 8];
                 challenge.copy_from_slice(&self.challenge[..8]);
-                let proven = match value.use_nt {
-                    0 => value.lm_response == mschap::lm_challenge_response(&challenge, password),
-                    _ => value.nt_response == mschap::nt_challenge_response(&challenge, password),
-                };
+                let proven = proves_mschap_v1(&value, &challenge, password);
                 let keys = MasterKeys::from_mschap_v1(password, &challenge);
                 (Method::MsChapV1, proven, Some(keys), b"Access granted".to_vec())
             }
@@ -336,15 +333,7 @@ impl Authenticator {
         name: &[u8],
         password: &[u8],
     ) -> (bool, MasterKeys, Vec<u8>) {
-        let right =
-            mschap::generate_nt_response(&self.challenge, &value.peer_challenge, name, password);
-        let mut proof = mschap::generate_authenticator_response(
-            password,
-            &value.nt_response,
-            &value.peer_challenge,
-            &self.challenge,
-            name,
-        );
+        let (proven, keys, mut proof) = judge_mschap_v2(value, &self.challenge, name, password);
         if self.faults.borrow().has(Fault::WrongProof) {
             proof.iter_mut().for_each(|octet| *octet ^= 0xFF);
         }
@@ -352,8 +341,7 @@ impl Authenticator {
             authenticator_response: Some(proof),
             message: b"Access granted".to_vec(),
         };
-        let keys = MasterKeys::from_mschap_v2(password, &value.nt_response);
-        (value.nt_response == right, keys, text.emit())
+        (proven, keys, text.emit())
     }
 
     fn failure_text(&self, judgement: &Judgement) -> Vec<u8> {
@@ -363,14 +351,9 @@ impl Authenticator {
             (Judgement::Refused(code), _) => *code,
             (Judgement::Accepted, _) => AUTHENTICATION_FAILURE,
         };
-        let message: &[u8] = match (&self.protocol, code) {
-            (AuthProtocol::MsChapV1, _) => b"",
-            (_, 646) => b"Restricted logon hours",
-            (_, 647) => b"Account disabled",
-            (_, 648) => b"Password expired",
-            (_, 649) => b"No dial-in permission",
-            (_, 709) => b"Changing password failed",
-            _ => b"Access denied",
+        let message = match &self.protocol {
+            AuthProtocol::MsChapV1 => b"",
+            _ => failure_message(code),
         };
         let challenge = match self.protocol {
             AuthProtocol::MsChapV1 => &self.challenge[..8],
@@ -531,8 +514,52 @@ fn eap_kind(method: Method) -> u8 {
     }
 }
 
+/// The words for a failure code of RFC 2759, section 6.
+pub(super) fn failure_message(code: u32) -> &'static [u8] {
+    match code {
+        646 => b"Restricted logon hours",
+        647 => b"Account disabled",
+        648 => b"Password expired",
+        649 => b"No dial-in permission",
+        709 => b"Changing password failed",
+        _ => b"Access denied",
+    }
+}
+
+/// Whether a response of MS-CHAPv1 is that of the password.
+pub(super) fn proves_mschap_v1(
+    value: &MsChapV1Response,
+    challenge: &[u8; 8],
+    password: &[u8],
+) -> bool {
+    match value.use_nt {
+        0 => value.lm_response == mschap::lm_challenge_response(challenge, password),
+        _ => value.nt_response == mschap::nt_challenge_response(challenge, password),
+    }
+}
+
+/// Whether a response of MS-CHAPv2 is that of the password, and the keys and
+/// our proof that follow from the password.
+pub(super) fn judge_mschap_v2(
+    value: &MsChapV2Response,
+    challenge: &[u8; 16],
+    name: &[u8],
+    password: &[u8],
+) -> (bool, MasterKeys, [u8; 20]) {
+    let right = mschap::generate_nt_response(challenge, &value.peer_challenge, name, password);
+    let proof = mschap::generate_authenticator_response(
+        password,
+        &value.nt_response,
+        &value.peer_challenge,
+        challenge,
+        name,
+    );
+    let keys = MasterKeys::from_mschap_v2(password, &value.nt_response);
+    (value.nt_response == right, keys, proof)
+}
+
 /// RFC 1994, section 4.1.
-fn md5_response(identifier: u8, password: &[u8], challenge: &[u8]) -> Vec<u8> {
+pub(super) fn md5_response(identifier: u8, password: &[u8], challenge: &[u8]) -> Vec<u8> {
     Md5::new()
         .chain_update([identifier])
         .chain_update(password)
