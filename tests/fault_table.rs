@@ -167,9 +167,10 @@ fn every_fault_gets_its_verdict_in_time() {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
+/// Of the gateway's faults; those of the RADIUS server show to no check here.
 #[test]
 fn no_fault_is_missing() {
-    for definition in DEFINITIONS {
+    for definition in DEFINITIONS.iter().filter(|fault| !fault.name.starts_with("radius-")) {
         let name = |row: &Row| row.0.split('=').next() == Some(definition.name);
         assert!(TABLE.iter().any(name), "{} has no row", definition.name);
     }

@@ -22,7 +22,7 @@ const MAX_CREDENTIAL: usize = 255;
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Address to listen on, for TCP and GRE [default: 127.0.0.1]
+    /// Address to listen on, for TCP, GRE and RADIUS [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<Ipv4Addr>,
     /// TCP port [default: 1723]
@@ -67,6 +67,13 @@ pub struct Settings {
     /// Vendor text of the control connection [default: pptp-lab]
     #[arg(long, value_name = "TEXT")]
     pub vendor: Option<String>,
+    /// UDP and TCP port of the RADIUS server; accounting is on the next one [default: 1812]
+    #[arg(long, value_name = "PORT")]
+    pub radius_port: Option<u16>,
+    /// Secret that the RADIUS server shares with every client [default: testing123]. Like the
+    /// passwords it is no secret
+    #[arg(long, value_name = "TEXT")]
+    pub radius_secret: Option<String>,
     /// A fault to begin with; repeatable; 'pptp-lab faults' lists them
     #[arg(long, value_name = "NAME[=VALUE]")]
     #[serde(deserialize_with = "texts")]
@@ -123,6 +130,8 @@ impl Settings {
             mru: self.mru.or(other.mru),
             host_name: self.host_name.or(other.host_name),
             vendor: self.vendor.or(other.vendor),
+            radius_port: self.radius_port.or(other.radius_port),
+            radius_secret: self.radius_secret.or(other.radius_secret),
             fault: list(self.fault, other.fault),
         }
     }
@@ -131,7 +140,7 @@ impl Settings {
 /// What the gateway is like.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address of TCP and GRE.
+    /// Address of TCP, GRE and RADIUS.
     pub listen: Ipv4Addr,
     /// TCP port; 0 takes a free one.
     pub port: u16,
@@ -158,6 +167,11 @@ pub struct Config {
     pub host_name: String,
     /// Vendor text, at most 64 octets.
     pub vendor: String,
+    /// RADIUS port for authentication, below 65535; accounting is on the next
+    /// one. 0 takes two that are free.
+    pub radius_port: u16,
+    /// RADIUS shared secret, at least one octet.
+    pub radius_secret: String,
 }
 
 impl Config {
@@ -199,6 +213,8 @@ impl Config {
             mru: s.mru,
             host_name: s.host_name.unwrap_or_else(|| "lab".into()),
             vendor: s.vendor.unwrap_or_else(|| "pptp-lab".into()),
+            radius_port: s.radius_port.unwrap_or(1812),
+            radius_secret: s.radius_secret.unwrap_or_else(|| "testing123".into()),
         };
         for (what, list) in [("--dns", &config.dns), ("--wins", &config.wins)] {
             if list.len() > 2 {
@@ -215,6 +231,12 @@ impl Config {
         }
         if config.mru.is_some_and(|mru| mru < 128) {
             return Err("--mru: at least 128 octets".into());
+        }
+        if config.radius_port == u16::MAX {
+            return Err("--radius-port: accounting needs the port after it".into());
+        }
+        if config.radius_secret.is_empty() {
+            return Err("--radius-secret: at least one octet".into());
         }
         Ok(config)
     }
@@ -386,7 +408,8 @@ mod tests {
     #[test]
     fn defaults_are_valid_and_what_the_help_says() {
         let config = Config::default();
-        assert_eq!(config.port, 1723);
+        assert_eq!((config.port, config.radius_port), (1723, 1812));
+        assert_eq!(config.radius_secret, "testing123");
         assert_eq!(config.users[0].name, "probe");
         assert_eq!(config.methods, [Method::MsChapV2]);
         assert_eq!(config.pool, "192.168.77.10-192.168.77.254".parse().unwrap());
@@ -467,6 +490,9 @@ mod tests {
         assert!(Settings::from_toml("mppe-mode = \"512\"").is_err());
         settings = Settings { vendor: Some("x".repeat(65)), ..Settings::default() };
         assert!(Config::new(&settings).is_err());
+        for line in ["radius-port = 65535", "radius-secret = \"\""] {
+            assert!(Config::new(&Settings::from_toml(line).unwrap()).is_err(), "{line}");
+        }
     }
 
     #[test]

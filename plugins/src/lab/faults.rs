@@ -34,7 +34,8 @@ macro_rules! faults {
             $(#[doc = $effect] $variant $(($($kind),+))?,)*
         }
 
-        /// Every fault, in the order in which a session would meet it.
+        /// Every fault: the gateway's in the order in which a session would meet
+        /// them, then those of its RADIUS server.
         pub const DEFINITIONS: &[Definition] = &[
             $(Definition { name: $name, value: $value, phase: $phase, effect: $effect },)*
         ];
@@ -92,7 +93,26 @@ faults! {
     NoAddress = "no-address", "", Some(Phase::Ipcp), "the address option is rejected: the caller gets no address";
     StopAt(Phase) = "stop-at", "PHASE", None, "Stop-Control-Connection-Request in the middle of control, call, lcp, auth, ccp or ipcp";
     DisconnectAt(Phase) = "disconnect-at", "PHASE", None, "Call-Disconnect-Notify in the middle of control, call, lcp, auth, ccp or ipcp";
-    Delay(Phase, Duration) = "delay", "PHASE:MS", None, "answers of control, call, gre, lcp, auth, ccp, ipcp or data come so much later";
+    Delay(Phase, Duration) = "delay", "PHASE:MS", None, "answers of control (RADIUS: status), call, gre, lcp, auth, ccp, ipcp or data (RADIUS: accounting) come so much later";
+    RadiusSilent = "radius-silent", "", Some(Phase::Auth), "no RADIUS request is answered";
+    RadiusLose(u32) = "radius-lose", "N", Some(Phase::Auth), "the first so many transmissions of every RADIUS request are lost";
+    RadiusWrongPort = "radius-wrong-port", "", Some(Phase::Auth), "RADIUS replies come from another port";
+    RadiusWrongIdentifier = "radius-wrong-identifier", "", Some(Phase::Auth), "RADIUS replies carry another identifier";
+    RadiusWrongSecret = "radius-wrong-secret", "", Some(Phase::Auth), "RADIUS replies are signed with another secret";
+    RadiusWrongAuthenticator = "radius-wrong-authenticator", "", Some(Phase::Auth), "RADIUS replies have a wrong Response Authenticator";
+    RadiusNoMessageAuthenticator = "radius-no-message-authenticator", "", Some(Phase::Auth), "RADIUS replies have no Message-Authenticator";
+    RadiusWrongMessageAuthenticator = "radius-wrong-message-authenticator", "", Some(Phase::Auth), "RADIUS replies have a wrong Message-Authenticator";
+    RadiusTruncated = "radius-truncated", "", Some(Phase::Auth), "the last attribute of a RADIUS reply is longer than its room";
+    RadiusDuplicate = "radius-duplicate", "", Some(Phase::Auth), "every RADIUS reply comes twice";
+    RadiusForged = "radius-forged", "", Some(Phase::Auth), "a forged RADIUS reply that grants everything, the right one 50 ms later";
+    RadiusFlood = "radius-flood", "", Some(Phase::Auth), "forged RADIUS replies without end, and no right one";
+    RadiusReject = "radius-reject", "", Some(Phase::Auth), "every RADIUS login is rejected";
+    RadiusExpired = "radius-expired", "", Some(Phase::Auth), "every RADIUS login is rejected with E=648, password expired";
+    RadiusChallenge = "radius-challenge", "", Some(Phase::Auth), "every RADIUS login is answered with an Access-Challenge";
+    RadiusNoProof = "radius-no-proof", "", Some(Phase::Auth), "MS-CHAPv2 is accepted without the server's proof (MS-CHAP2-Success)";
+    RadiusWrongProof = "radius-wrong-proof", "", Some(Phase::Auth), "MS-CHAPv2 is accepted with a wrong proof of the server";
+    RadiusNoMppeKeys = "radius-no-mppe-keys", "", Some(Phase::Auth), "MS-CHAP is accepted without MPPE keys";
+    RadiusWrongMppeKeys = "radius-wrong-mppe-keys", "", Some(Phase::Auth), "MS-CHAP is accepted with MPPE keys that do not match";
 }
 
 /// Phases in the middle of which the gateway may hang up.
@@ -135,7 +155,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         match *self {
-            Self::TcpCloseAfter(n) | Self::GreLostAfter(n) | Self::AuthFailure(n) => {
+            Self::TcpCloseAfter(n)
+            | Self::GreLostAfter(n)
+            | Self::AuthFailure(n)
+            | Self::RadiusLose(n) => {
                 write!(f, "{name}={n}")
             }
             Self::TcpTrickle(pause) => write!(f, "{name}={}", pause.as_millis()),
@@ -247,6 +270,25 @@ impl Fault {
                 let (word, pause) = value.split_once(':')?;
                 Self::Delay(phase(&DELAYABLE, word)?, milliseconds(pause)?)
             }
+            "radius-silent" => Self::RadiusSilent,
+            "radius-lose" => Self::RadiusLose(number(value)?),
+            "radius-wrong-port" => Self::RadiusWrongPort,
+            "radius-wrong-identifier" => Self::RadiusWrongIdentifier,
+            "radius-wrong-secret" => Self::RadiusWrongSecret,
+            "radius-wrong-authenticator" => Self::RadiusWrongAuthenticator,
+            "radius-no-message-authenticator" => Self::RadiusNoMessageAuthenticator,
+            "radius-wrong-message-authenticator" => Self::RadiusWrongMessageAuthenticator,
+            "radius-truncated" => Self::RadiusTruncated,
+            "radius-duplicate" => Self::RadiusDuplicate,
+            "radius-forged" => Self::RadiusForged,
+            "radius-flood" => Self::RadiusFlood,
+            "radius-reject" => Self::RadiusReject,
+            "radius-expired" => Self::RadiusExpired,
+            "radius-challenge" => Self::RadiusChallenge,
+            "radius-no-proof" => Self::RadiusNoProof,
+            "radius-wrong-proof" => Self::RadiusWrongProof,
+            "radius-no-mppe-keys" => Self::RadiusNoMppeKeys,
+            "radius-wrong-mppe-keys" => Self::RadiusWrongMppeKeys,
             _ => return None,
         })
     }
@@ -370,7 +412,7 @@ mod tests {
             "" => definition.name.to_string(),
             value => {
                 let value = match value {
-                    "OCTETS" | "PACKETS" | "MS" => "7",
+                    "OCTETS" | "PACKETS" | "MS" | "N" => "7",
                     "R[:E]" => "2:4",
                     "R[:E[:C]]" => "2:4:34",
                     "CODE" => "648",

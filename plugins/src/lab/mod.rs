@@ -9,14 +9,15 @@
 //! | [`authenticator`] | the side that asks for proof: PAP, CHAP, EAP |
 //! | [`link`] | PPP of one call |
 //! | [`session`] | one caller: control connection, call, GRE, faults |
+//! | [`radius`] | the RADIUS server that has the same users |
 //! | [`command`] | what can be said to a lab that runs |
 //! | [`namespace`] | a network of its own |
 //! | [`server`] | sockets and clock |
 //!
-//! Everything up to [`session`] owns no socket and no clock. With the client
-//! side of this suite the lab shares the codecs, the arithmetic of MS-CHAP and
-//! MPPE, the negotiation automaton and the GRE channel, and nothing above
-//! them. It behaves as pptpd with pppd does where a caller can see it.
+//! Everything up to [`radius`] owns no socket and no clock. With the client side of this suite the lab shares the
+//! codecs, the arithmetic of MS-CHAP, MPPE and RADIUS, the negotiation
+//! automaton and the GRE channel, and nothing above them. It behaves as pptpd
+//! with pppd does where a caller can see it.
 //!
 //! Not for production: anybody may read its passwords, and nothing is routed.
 
@@ -28,5 +29,6 @@ pub mod faults;
 pub mod link;
 pub mod namespace;
 pub mod negotiate;
+pub mod radius;
 pub mod server;
 pub mod session;
