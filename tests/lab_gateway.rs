@@ -87,6 +87,39 @@ fn command_gets_the_environment_and_gives_the_exit_status() {
     text(&run(&[], "kill -KILL $$"), 128 + 9);
 }
 
+/// RFC 2865, section 7.1: user nemo, password arctangent, secret xyzzy5461.
+const ACCESS_REQUEST: &str = r"\x01\x00\x00\x38\x0f\x40\x3f\x94\x73\x97\x80\x57\xbd\x83\xd5\xcb\
+\x98\xf4\x22\x7a\x01\x06nemo\x02\x12\x0d\xbe\x70\x8d\x93\xd4\x13\xce\x31\x96\xe4\x3f\x78\x2a\x0a\xee\
+\x04\x06\xc0\xa8\x01\x10\x05\x06\x00\x00\x00\x03";
+
+#[test]
+fn radius_answers_over_udp_and_tcp_on_the_port_that_is_told() {
+    let script = format!(
+        "echo $LAB_RADIUS_PORT $LAB_RADIUS_SECRET
+         for transport in udp tcp; do bash -c '
+             exec 3<>/dev/$0/$LAB_ADDRESS/$LAB_RADIUS_PORT
+             printf \"{ACCESS_REQUEST}\" | dd bs=56 iflag=fullblock status=none >&3
+             timeout 5 head -c 4 <&3 | od -An -tx1' $transport
+         done"
+    );
+    let same = ["--radius-secret", "xyzzy5461", "--user", "nemo:arctangent"];
+    let said = text(&run(&[&same[..], &["--radius-port", "4000"]].concat(), &script), 0);
+    assert_eq!(said, "4000 xyzzy5461\n 02 00 00 4d\n 02 00 00 4d\n");
+    let said = text(&run(&[&same[..], &["--radius-port", "0"]].concat(), &script), 0);
+    assert!(said.ends_with(" xyzzy5461\n 02 00 00 4d\n 02 00 00 4d\n"), "{said}");
+}
+
+#[test]
+fn radius_port_that_is_taken_is_one_line() {
+    let output = run(
+        &[],
+        &format!("{LAB} serve --port 0; echo $?; {LAB} serve --port 0 --radius-port 1811"),
+    );
+    assert_eq!(text(&output, 3), "3\n");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("see --radius-port").count(), 2, "{said}");
+}
+
 #[test]
 fn healthy_lab_satisfies_every_check() {
     text(&run(&[], "control && gre && auth"), 0);
@@ -163,7 +196,7 @@ fn wrong_commands_are_answered() {
 #[test]
 fn standard_input_commands_and_quit() {
     let mut served = Served::new(&[]);
-    assert!(served.line().starts_with("listening on 127.0.0.1:1723"));
+    assert!(served.line().starts_with("listening on 127.0.0.1:1723, RADIUS on port 1812"));
     assert_eq!(served.say("fault gre-lost-after=9"), "gre-lost-after=9\n");
     assert_eq!(served.say("sessions"), "no caller\n");
     assert_eq!(served.say("clear"), "no fault is in force\n");

@@ -54,8 +54,9 @@ enum Action {
     Serve(Serve),
     /// Serve in a network namespace of its own and run a command inside
     #[command(after_help = "The command finds LAB_ADDRESS, LAB_PORT, LAB_USER, LAB_PASSWORD, \
-                            LAB_INNER and LAB_CONTROL in its environment.\nThe exit status is \
-                            the command's; 3 where the lab itself fails.")]
+                            LAB_INNER, LAB_CONTROL, LAB_RADIUS_PORT (for logins; accounting is \
+                            on the next) and LAB_RADIUS_SECRET in its environment.\nThe exit \
+                            status is the command's; 3 where the lab itself fails.")]
     Run(Run),
     /// Say something to a lab that runs
     #[command(after_help = "Commands: fault NAME[=VALUE], clear [NAME], faults, sessions, quit")]
@@ -209,7 +210,8 @@ fn serve(args: Serve) -> Result<ExitCode, String> {
             let lab = lab.clone();
             tokio::task::spawn_local(async move { lab.obey_lines(lines).await });
         }
-        print(format!("listening on {}{}\n", lab.address(), place))?;
+        let (address, radius) = (lab.address(), lab.radius_address().port());
+        print(format!("listening on {address}, RADIUS on port {radius}{place}\n"))?;
         lab.run(listener, interrupt.wait()).await
     });
     // The thread that reads standard input may wait for ever.
@@ -263,6 +265,7 @@ fn run(args: Run) -> Result<ExitCode, String> {
     let status = LocalSet::new().block_on(&runtime, async {
         let user = config.users.first().cloned();
         let inner = config.inner;
+        let secret = config.radius_secret.clone();
         let (lab, listener) = Lab::new(config, Rc::new(faults.into()), sockets, args.log)?;
         let control = ControlSocket::bind(&path)?;
         let mut command = Command::new(&args.command[0]);
@@ -271,7 +274,9 @@ fn run(args: Run) -> Result<ExitCode, String> {
             .env("LAB_ADDRESS", lab.address().ip().to_string())
             .env("LAB_PORT", lab.address().port().to_string())
             .env("LAB_INNER", inner.to_string())
-            .env("LAB_CONTROL", &path);
+            .env("LAB_CONTROL", &path)
+            .env("LAB_RADIUS_PORT", lab.radius_address().port().to_string())
+            .env("LAB_RADIUS_SECRET", secret);
         if let Some(user) = user {
             command.env("LAB_USER", user.name).env("LAB_PASSWORD", user.password);
         }

@@ -14,7 +14,8 @@
 //! | [`namespace`] | a network of its own |
 //! | [`server`] | sockets and clock |
 //!
-//! Everything up to [`radius`] owns no socket and no clock. With the client side of this suite the lab shares the
+//! Everything up to [`radius`] owns no socket and no clock, but for
+//! [`radius::sockets`]. With the client side of this suite the lab shares the
 //! codecs, the arithmetic of MS-CHAP, MPPE and RADIUS, the negotiation
 //! automaton and the GRE channel, and nothing above them. It behaves as pptpd
 //! with pppd does where a caller can see it.

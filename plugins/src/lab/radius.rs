@@ -3,7 +3,7 @@
 //! what can go wrong with them.
 //!
 //! [`Server`] takes the octets of a request and gives the replies; when and
-//! from where they go stands in each. Clock and sockets are the owner's.
+//! from where they go stands in each. Clock and sockets are in [`sockets`].
 //! Left out: EAP, proxies, and clients with secrets of their own. Any method
 //! may be used, whatever the gateway asks its callers for.
 //!
@@ -12,6 +12,8 @@
 //! -Challenge, as in servers that were mended against CVE-2024-3596;
 //! statistics are told on both ports; the LM-Key of MS-CHAP-MPPE-Keys, zeros
 //! there, is filled in.
+
+pub mod sockets;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,6 +1,6 @@
 //! Sockets and clock of the lab: accepts callers, carries octets between their
 //! sessions and the network, and obeys commands. One thread, one task for each
-//! caller.
+//! caller. The RADIUS server beside it has sockets of its own.
 //!
 //! GRE comes in on one raw socket and is told apart by the caller's address
 //! and the Call ID. On loopback what is sent comes back as well: such packets
@@ -30,6 +30,7 @@ use tokio::task::spawn_local;
 use super::command::{Command, MAX_LINE};
 use super::config::Config;
 use super::faults::{Fault, SharedFaults};
+use super::radius::sockets::Sockets as RadiusSockets;
 use super::session::{Lease, Session, Transmit};
 
 /// Callers at one time; a further one is reset.
@@ -40,8 +41,8 @@ const GRE_QUEUE: usize = 256;
 const MAX_DATAGRAM: usize = 4096;
 /// Octets that wait in the kernel, with what it needs for each packet.
 const GRE_BUFFER: usize = 8 << 20;
-/// Packets read from the GRE socket before others have a turn.
-const BATCH: usize = 64;
+/// Packets read from a socket before others have a turn.
+pub(super) const BATCH: usize = 64;
 /// TTL of what is sent, to know it again on loopback.
 const OWN_TTL: u8 = 61;
 /// How long a caller may take to close after we did.
@@ -49,7 +50,7 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How long sessions may take to say good-bye when the lab ends.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 /// How often a slow caller is looked at again.
-const SLOW: Duration = Duration::from_millis(10);
+pub(super) const SLOW: Duration = Duration::from_millis(10);
 /// How long a line on the control socket is waited for.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -100,8 +101,8 @@ struct Hub {
     address: Cell<SocketAddrV4>,
     gre: UdpSocket,
     icmp: UdpSocket,
-    log: bool,
-    started: Instant,
+    radius: RadiusSockets,
+    journal: Journal,
     /// Counts changes of the faults.
     changes: watch::Sender<u64>,
     /// Whether the port is open.
@@ -115,6 +116,22 @@ struct Hub {
     routes: RefCell<HashMap<(Ipv4Addr, u16), Datagrams>>,
 }
 
+/// What callers do, on standard error, where that is wanted.
+#[derive(Clone, Copy)]
+struct Journal {
+    is_open: bool,
+    started: Instant,
+}
+
+impl Journal {
+    fn log(self, line: &str) {
+        if self.is_open {
+            let seconds = self.started.elapsed().as_secs_f64();
+            let _ = writeln!(io::stderr(), "{seconds:10.6} {line}");
+        }
+    }
+}
+
 /// Where GRE for one session goes.
 type Datagrams = mpsc::Sender<Vec<u8>>;
 
@@ -126,8 +143,8 @@ struct Caller {
 }
 
 impl Lab {
-    /// Binds the TCP port, and lets go of it at once where `tcp-refused` is
-    /// in force from the start.
+    /// Binds the ports of RADIUS, and the TCP port of PPTP, which it lets go of
+    /// at once where `tcp-refused` is in force from the start.
     ///
     /// # Errors
     /// One line that says what cannot be had.
@@ -147,17 +164,20 @@ impl Lab {
             .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
         let port = address.port();
         let listener = (!faults.borrow().has(Fault::TcpRefused)).then_some(listener);
-        let started = Instant::now();
+        let journal = Journal { is_open: log, started: Instant::now() };
+        let config = Rc::new(config);
+        let told = Rc::new(move |line: &str| journal.log(line));
+        let radius = RadiusSockets::open(config.clone(), faults.clone(), told)?;
         let sockets = carry(sockets.gre).and_then(|gre| Ok((gre, carry(sockets.icmp)?)));
         let (gre, icmp) = sockets.map_err(|error| format!("the event loop: {error}"))?;
         let hub = Hub {
             address: Cell::new(SocketAddrV4::new(config.listen, port)),
-            config: Rc::new(config),
+            config,
             faults,
             gre,
             icmp,
-            log,
-            started,
+            radius,
+            journal,
             changes: watch::Sender::new(0),
             listening: watch::Sender::new(listener.is_some()),
             quit: Notify::new(),
@@ -175,6 +195,12 @@ impl Lab {
         self.0.address.get()
     }
 
+    /// Where the RADIUS server listens for logins; accounting is on the port
+    /// after it.
+    pub fn radius_address(&self) -> SocketAddrV4 {
+        self.0.radius.address()
+    }
+
     /// Serves until told to quit or until `end` is ready, then says good-bye
     /// to every caller.
     ///
@@ -187,6 +213,7 @@ impl Lab {
             result = hub.accept(listener) => result,
             result = hub.carry_gre() => result,
             () = hub.discard_icmp() => Ok(()),
+            () = hub.radius.serve() => Ok(()),
             () = hub.quit.notified() => Ok(()),
             _ = end => Ok(()),
         };
@@ -332,7 +359,7 @@ fn own_filter() -> [SockFilter; 8] {
     ]
 }
 
-fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(address.into())?;
@@ -341,10 +368,7 @@ fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
 
 impl Hub {
     fn log(&self, line: &str) {
-        if self.log {
-            let seconds = self.started.elapsed().as_secs_f64();
-            let _ = writeln!(io::stderr(), "{seconds:10.6} {line}");
-        }
+        self.journal.log(line);
     }
 
     fn changed(&self) {
