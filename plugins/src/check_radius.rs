@@ -45,7 +45,7 @@ pub struct RadiusArgs {
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Port for accounting [default: the one behind --port; with TCP and TLS the same]
+    /// Port for accounting [default: the one behind --port; with TLS the same]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     acct_port: Option<u16>,
 
@@ -271,8 +271,8 @@ impl RadiusArgs {
         let is_tls = self.carriage() == Carriage::Tls;
         let auth_port = self.port.unwrap_or(if is_tls { 2083 } else { 1812 });
         let acct_port = self.acct_port.unwrap_or(match self.carriage() {
-            Carriage::Udp => auth_port.saturating_add(1),
-            Carriage::Tcp | Carriage::Tls => auth_port,
+            Carriage::Udp | Carriage::Tcp => auth_port.saturating_add(1),
+            Carriage::Tls => auth_port,
         });
         let mut modes = Vec::new();
         let does = |kind| self.kinds().contains(&kind);

@@ -356,6 +356,7 @@ fn ports_follow_the_transport() {
         ("-H a --mode status --status-port 18121", vec![(Mode::Status, 18121)]),
         ("-H a --transport tls --mode auth,acct", vec![(Mode::Auth, 2083), (Mode::Acct, 2083)]),
         ("-H a --transport tls --mode status", vec![(Mode::Status, 2083)]),
+        ("-H a --transport tcp --mode acct", vec![(Mode::Acct, 1813)]),
         ("-H a --transport tcp --acct-port 9 --mode acct", vec![(Mode::Acct, 9)]),
     ] {
         assert_eq!(arguments(text).unwrap().modes(), expected, "{text}");

@@ -8,7 +8,8 @@
 //!
 //! Real servers: FreeRADIUS sends MS-MPPE-Recv-Key before MS-MPPE-Send-Key;
 //! after MS-CHAPv1 the keys come in one MS-CHAP-MPPE-Keys, whose LM part is
-//! empty where the server has no LM hash. Some send keys of 8 octets for 40
+//! empty where the server has no LM hash; its NT part is the hash of the NT
+//! hash, which RFC 3079 wants, where RFC 2548, section 2.4.1, says NT hash. Some send keys of 8 octets for 40
 //! and 56 bit.
 
 use md5::{Digest, Md5};

@@ -23,6 +23,8 @@ pub type Entropy = Box<dyn FnMut() -> [u8; 16]>;
 /// Wait until a request is sent again whose last transmission met an ICMP
 /// unreachable: the second one decides.
 const SECOND_CHANCE: Duration = Duration::from_millis(150);
+/// Wrong replies beyond which somebody floods.
+const MOST_WRONG: u32 = 1_000;
 /// The FreeRADIUS-Statistics-Type attribute.
 const STATISTICS_TYPE: AttributeId = AttributeId { vendor: 11344, number: 127 };
 
@@ -434,6 +436,9 @@ impl Exchange {
             0 => String::new(),
             _ => format!("; thrown away: {}", discarded.describe()),
         };
+        if wrong > MOST_WRONG {
+            return (Reason::Flooded, format!("no right reply in {seconds:.1} s{thrown_away}"));
+        }
         if let Some(from) = self.outcome.stray {
             let detail = format!("the answer came from {from}, which was not asked{thrown_away}");
             return (Reason::RadiusWrongSource, detail);

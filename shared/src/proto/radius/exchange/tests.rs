@@ -246,6 +246,12 @@ fn silence_is_explained_by_what_came_instead() {
     noise.handle_input(b"noise", now);
     assert_eq!(expired(noise).0, Reason::Malformed);
 
+    let (mut flood, _) = exchange();
+    for _ in 0..=MOST_WRONG {
+        flood.handle_input(b"noise", now);
+    }
+    assert_eq!(expired(flood).0, Reason::Flooded);
+
     let (mut unsigned, octets) = exchange();
     unsigned.config.signature = Signature::Required;
     unsigned.client = {
