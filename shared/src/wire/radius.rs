@@ -123,8 +123,6 @@ pub mod id {
         NAS_PORT_TYPE = rfc 61;
         TUNNEL_TYPE = rfc 64;
         TUNNEL_MEDIUM_TYPE = rfc 65;
-        TUNNEL_PASSWORD = rfc 69;
-        EAP_MESSAGE = rfc 79;
         MESSAGE_AUTHENTICATOR = rfc 80;
         NAS_IPV6_ADDRESS = rfc 95;
         ERROR_CAUSE = rfc 101;

@@ -3,33 +3,9 @@
 //! What counts as a secret is the password, the keys, and everything that lets
 //! one guess the password or the shared secret offline: responses to a
 //! challenge, proofs, and every signature. User names, challenges and texts
-//! stay, and so do all lengths.
+//! stay, and so do all lengths. Which attributes these are, the dictionary says.
 
-use super::{AttributeId, Code, HEADER_LENGTH, Packet, id};
-
-/// Attributes whose values are blanked.
-const SECRET: &[AttributeId] = &[
-    id::USER_PASSWORD,
-    id::CHAP_PASSWORD,
-    id::TUNNEL_PASSWORD,
-    id::EAP_MESSAGE,
-    id::MESSAGE_AUTHENTICATOR,
-    id::MS_CHAP_RESPONSE,
-    id::MS_CHAP_MPPE_KEYS,
-    id::MS_MPPE_SEND_KEY,
-    id::MS_MPPE_RECV_KEY,
-    id::MS_CHAP2_RESPONSE,
-    id::MS_CHAP2_SUCCESS,
-    // The changed passwords and their hashes (RFC 2548, sections 2.1.6 to
-    // 2.1.8 and 2.3.4).
-    AttributeId::microsoft(3),
-    AttributeId::microsoft(4),
-    AttributeId::microsoft(5),
-    AttributeId::microsoft(6),
-    AttributeId::microsoft(27),
-    // A vendor's attribute in a format of its own could hold anything.
-    id::VENDOR_SPECIFIC,
-];
+use super::{AttributeId, Code, HEADER_LENGTH, Packet, dictionary, id};
 
 /// A copy of a packet with its secrets overwritten by zero octets; of the same
 /// length. What is malformed is zeroed behind its first four octets, and so is
@@ -44,12 +20,17 @@ pub fn mask_radius(octets: &[u8]) -> Vec<u8> {
     if !matches!(packet.code, Code::AccessRequest | Code::StatusServer) {
         masked[4..HEADER_LENGTH].fill(0);
     }
-    for attribute in packet.attributes().filter(|found| SECRET.contains(&found.id)) {
+    for attribute in packet.attributes().filter(|found| is_secret(found.id)) {
         let start = packet.offset(attribute.value);
         masked[start..start + attribute.value.len()].fill(0);
     }
     masked[packet.octets().len()..].fill(0);
     masked
+}
+
+/// A vendor's attribute in a format of its own could hold anything.
+fn is_secret(id: AttributeId) -> bool {
+    id == id::VENDOR_SPECIFIC || dictionary::by_id(id).is_some_and(|known| known.secret)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     rfc(77, "Connect-Info", Text),
     rfc(78, "Configuration-Token", Text),
     rfc(79, "EAP-Message", Octets).secret(),
-    rfc(80, "Message-Authenticator", Octets),
+    rfc(80, "Message-Authenticator", Octets).secret(),
     rfc(81, "Tunnel-Private-Group-Id", Text).tagged(),
     rfc(82, "Tunnel-Assignment-Id", Text).tagged(),
     rfc(83, "Tunnel-Preference", Integer).tagged(),

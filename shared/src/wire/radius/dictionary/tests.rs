@@ -219,7 +219,7 @@ fn what_hides_or_proves_a_password_is_secret() {
     for secret in [
         id::USER_PASSWORD,
         id::CHAP_PASSWORD,
-        id::TUNNEL_PASSWORD,
+        AttributeId::rfc(69),
         id::MS_CHAP_RESPONSE,
         id::MS_CHAP_MPPE_KEYS,
         id::MS_MPPE_SEND_KEY,
