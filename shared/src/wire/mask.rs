@@ -21,8 +21,9 @@ const MPPE_HEADER: usize = 2;
 const MASKED_PASSWORD: usize = 8;
 
 /// A copy of a PPP frame with its secrets overwritten by zero octets; of the
-/// same length, but for a PAP Authenticate-Request, whose password becomes
-/// eight zero octets and whose padding is left out. The frame begins with the protocol field, of one or two
+/// same length, but for a PAP Authenticate-Request: its password becomes eight
+/// zero octets, its padding is left out, and if it is malformed, so is all
+/// behind its header. The frame begins with the protocol field, of one or two
 /// octets, or with `ff 03` before it. What is malformed in PAP, CHAP or EAP is
 /// zeroed behind the four octets of its header, for it could hold anything.
 pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
@@ -40,15 +41,13 @@ pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
         return masked;
     };
     let ranges: fn(&[u8]) -> Option<Vec<Range<usize>>> = match u16::from_be_bytes([*high, *low]) {
-        ppp::PAP => match pap::Packet::parse(&frame[start + 2..]) {
-            Ok(pap::Packet::AuthenticateRequest(request)) => {
-                masked[start + 2..].fill(0);
-                masked.truncate(start + 2);
-                masked.extend(mask_request(request));
-                return masked;
-            }
-            _ => pap_secrets,
-        },
+        ppp::PAP if masked.get(start + 2) == Some(&1) => {
+            masked[start + 2..].fill(0);
+            masked.truncate(start + 2);
+            masked.extend(mask_request(&frame[start + 2..]));
+            return masked;
+        }
+        ppp::PAP => pap_secrets,
         ppp::CHAP => chap_secrets,
         ppp::EAP => eap_secrets,
         _ => return masked,
@@ -72,10 +71,17 @@ pub fn mask_ppp(frame: &[u8]) -> Vec<u8> {
     masked
 }
 
-fn mask_request(mut request: pap::AuthenticateRequest) -> Vec<u8> {
-    request.password.fill(0);
-    request.password.resize(MASKED_PASSWORD, 0);
-    pap::Packet::AuthenticateRequest(request).emit()
+/// Of a malformed request the header is left: with zero octets behind it, it
+/// could read as a request with an empty password.
+fn mask_request(packet: &[u8]) -> Vec<u8> {
+    match pap::Packet::parse(packet) {
+        Ok(pap::Packet::AuthenticateRequest(mut request)) => {
+            request.password.fill(0);
+            request.password.resize(MASKED_PASSWORD, 0);
+            pap::Packet::AuthenticateRequest(request).emit()
+        }
+        _ => packet[..packet.len().min(HEADER)].to_vec(),
+    }
 }
 
 /// Each of these is given a packet as long as its length field says, at least
@@ -251,8 +257,11 @@ mod tests {
         // The password length says one octet more than there is.
         assert_eq!(
             mask_ppp(b"\xc0\x23\x01\x01\x00\x0c\x02me\x05five"),
-            b"\xc0\x23\x01\x01\x00\x0c\0\0\0\0\0\0\0\0"
+            b"\xc0\x23\x01\x01\x00\x0c"
         );
+        // Two octets that are zeroed would be two empty fields.
+        assert_eq!(mask_ppp(b"\xc0\x23\x01\x01\x00\x06me"), b"\xc0\x23\x01\x01\x00\x06");
+        assert_eq!(mask_ppp(b"\xc0\x23\x04\x01\x00\x06me"), b"\xc0\x23\x04\x01\x00\x06\0\0");
         // The packet is shorter than its length.
         assert_eq!(mask_ppp(b"\xc2\x23\x02\x01\x00\xff\x02ab"), b"\xc2\x23\x02\x01\x00\xff\0\0\0");
         // MS-CHAP Change-Password, and a code nobody knows.
@@ -367,6 +376,7 @@ mod tests {
         ) {
             let frame = frame(protocol, &packet);
             let masked = mask_ppp(&frame);
+            prop_assert_eq!(&mask_ppp(&masked), &masked);
             if protocol != ppp::PAP || packet.first() != Some(&1) {
                 prop_assert_eq!(masked.len(), frame.len());
                 prop_assert!(masked.iter().zip(&frame).all(|(new, old)| new == old || *new == 0));

@@ -236,10 +236,11 @@ pub fn mask(data: &[u8]) {
     assert_eq!(mask_gre(&masked), masked);
 }
 
-/// Whether a frame is a PAP Authenticate-Request.
+/// Whether a frame is a PAP Authenticate-Request, malformed or not.
 fn asks_by_password(frame: &[u8]) -> bool {
-    let Ok(Frame { protocol: ppp::PAP, information }) = Frame::parse(frame) else { return false };
-    matches!(Pap::parse(information), Ok(Pap::AuthenticateRequest(_)))
+    let is_request =
+        |frame: Frame| frame.protocol == ppp::PAP && frame.information.first() == Some(&1);
+    Frame::parse(frame).is_ok_and(is_request)
 }
 
 fn no_proof(data: &[u8], kind: u8) {
