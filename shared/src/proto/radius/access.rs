@@ -383,4 +383,6 @@ fn message(reply: &Packet<'_>) -> Option<String> {
 }
 
 #[cfg(test)]
+mod literal;
+#[cfg(test)]
 mod tests;
