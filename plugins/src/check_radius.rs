@@ -68,10 +68,12 @@ pub struct RadiusArgs {
     /// What to do, of auth acct status, with commas [default: auth]; acct writes
     /// one session into the server's accounting
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(value_parser = one_of(&[("auth", Kind::Auth), ("acct", Kind::Acct), ("status", Kind::Status)]))]
     mode: Vec<Kind>,
 
     /// What carries the packets: udp, tcp or tls (RadSec) [default: udp]
     #[arg(long, value_name = "CARRIER")]
+    #[arg(value_parser = one_of(&[("udp", Carriage::Udp), ("tcp", Carriage::Tcp), ("tls", Carriage::Tls)]))]
     transport: Option<Carriage>,
 
     /// Authorities that may have signed the server's certificate, in PEM [default: this host's]
@@ -122,7 +124,12 @@ pub struct RadiusArgs {
 
     /// Message-Authenticator in replies: require, auto or off [default: auto]
     #[arg(long, value_name = "RULE")]
-    message_authenticator: Option<SignatureRule>,
+    #[arg(value_parser = one_of(&[
+        ("require", Signature::Required),
+        ("auto", Signature::Checked),
+        ("off", Signature::Ignored),
+    ]))]
+    message_authenticator: Option<Signature>,
 
     /// What replies without Message-Authenticator mean (CVE-2024-3596) [default: warning]
     #[arg(long, value_name = "STATE")]
@@ -145,12 +152,13 @@ pub struct RadiusArgs {
     parallel: Option<u32>,
 
     /// Ask FreeRADIUS for its counters: auth, acct or all
-    #[arg(long, value_name = "WHICH")]
-    statistics: Option<Statistics>,
+    // The values of FreeRADIUS-Statistics-Type.
+    #[arg(long, value_name = "WHICH", value_parser = one_of(&[("auth", 0x01_u32), ("acct", 0x02), ("all", 0x1f)]))]
+    statistics: Option<u32>,
 
     /// Send again after this time, then after twice the time [default: 2]
-    #[arg(long, value_name = "SECS")]
-    retry: Option<Retry>,
+    #[arg(long, value_name = "SECS", value_parser = time)]
+    retry: Option<Duration>,
 
     #[command(flatten)]
     common: Common,
@@ -327,8 +335,8 @@ impl RadiusArgs {
             }
             None
         };
-        let signature = self.message_authenticator.map_or(Signature::Checked, |rule| rule.0);
-        let initial = self.retry.map_or(Retransmission::default().initial, |Retry(time)| time);
+        let signature = self.message_authenticator.unwrap_or(Signature::Checked);
+        let initial = self.retry.unwrap_or(Retransmission::default().initial);
         Ok(Plan {
             carrier: self.carrier()?,
             source: self.source,
@@ -338,7 +346,7 @@ impl RadiusArgs {
             login,
             username,
             attributes: self.attributes()?,
-            statistics: self.statistics.map(|statistics| statistics.0),
+            statistics: self.statistics,
             count: self.count.unwrap_or(1),
             parallel: self.parallel.unwrap_or(1),
             modes: self.modes(),
@@ -384,19 +392,6 @@ enum Kind {
     Status,
 }
 
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auth" => Ok(Self::Auth),
-            "acct" => Ok(Self::Acct),
-            "status" => Ok(Self::Status),
-            _ => Err("known are auth acct status".into()),
-        }
-    }
-}
-
 /// What `--transport` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carriage {
@@ -405,31 +400,15 @@ enum Carriage {
     Tls,
 }
 
-impl FromStr for Carriage {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "udp" => Ok(Self::Udp),
-            "tcp" => Ok(Self::Tcp),
-            "tls" => Ok(Self::Tls),
-            _ => Err("known are udp tcp tls".into()),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct SignatureRule(Signature);
-
-impl FromStr for SignatureRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "require" => Ok(Self(Signature::Required)),
-            "auto" => Ok(Self(Signature::Checked)),
-            "off" => Ok(Self(Signature::Ignored)),
-            _ => Err("known are require auto off".into()),
+/// Reads one of these words.
+fn one_of<T: Copy>(
+    known: &'static [(&'static str, T)],
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| match known.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+            Err(format!("known are {}", words.join(" ")))
         }
     }
 }
@@ -463,37 +442,10 @@ impl FromStr for Quorum {
     }
 }
 
-/// FreeRADIUS-Statistics-Type.
-#[derive(Debug, Clone, Copy)]
-struct Statistics(u32);
-
-impl FromStr for Statistics {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auth" => Ok(Self(0x01)),
-            "acct" => Ok(Self(0x02)),
-            "all" => Ok(Self(0x1f)),
-            _ => Err("known are auth acct all".into()),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Retry(Duration);
-
-impl FromStr for Retry {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let time: pptp_probe::cli::Timeout = text.parse()?;
-        if text.contains(':') {
-            Err(format!("'{text}' is no time"))
-        } else {
-            Ok(Self(time.duration))
-        }
-    }
+/// A time as `-t` reads it, without a state.
+fn time(text: &str) -> Result<Duration, String> {
+    let timeout: pptp_probe::cli::Timeout = text.parse()?;
+    if text.contains(':') { Err(format!("'{text}' is no time")) } else { Ok(timeout.duration) }
 }
 
 #[cfg(test)]
