@@ -359,10 +359,11 @@ fn unmet(expected: &Expectation, reply: &Packet<'_>) -> Option<String> {
 
 fn rejected(user: &str, method: Method, reply: &Packet<'_>) -> Failure {
     // Ident, then the text of the Failure packet (RFC 2548, section 2.1.5).
-    let error = reply.find(id::MS_CHAP_ERROR).map(|value| match value.split_first() {
-        // Some servers leave the ident out.
-        Some((ident, text)) if *ident != b'E' => FailureText::parse(text),
-        _ => FailureText::parse(value),
+    let error = reply.find(id::MS_CHAP_ERROR).map(|value| match value {
+        // Some servers leave the ident out; an ident can be an E, too.
+        [b'E', b'=', ..] => FailureText::parse(value),
+        [_, text @ ..] => FailureText::parse(text),
+        [] => FailureText::default(),
     });
     let message = message(reply);
     let (reason, said) = match (&error, &message) {

@@ -203,6 +203,8 @@ fn reject_is_taken_apart() {
         ),
         (&[(id::MS_CHAP_ERROR, b"\x07E=691 R=1 V=3")], Reason::AuthRejected, ": E=691"),
         (&[(id::MS_CHAP_ERROR, b"E=648 R=0")], Reason::AuthExpired, ": E=648"),
+        // 69, one ident of 256, is the letter.
+        (&[(id::MS_CHAP_ERROR, b"EE=648 R=0")], Reason::AuthExpired, ": E=648"),
         (&[(id::MS_CHAP_ERROR, b"\0E=647 R=0 M=no")], Reason::AuthDisabled, ": E=647 \"no\""),
         (
             &[(id::MS_CHAP_ERROR, b"\0E=649"), (id::REPLY_MESSAGE, b"a|b\n")],
