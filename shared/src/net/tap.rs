@@ -293,6 +293,23 @@ mod tests {
         }
     }
 
+    /// With the authenticator of a Status-Server, which is shown, one could
+    /// guess at the shared secret.
+    #[test]
+    fn signatures_of_radius_are_not_shown() {
+        let mut draft = radius::Draft::new(radius::Code::StatusServer, 7, &[0xaa; 16]);
+        let at = draft.message_authenticator();
+        let mut octets = draft.finish().unwrap();
+        octets[at..].fill(0xbb);
+        let (mut tap, now) = tap(3);
+        let (local, peer) = (([192, 0, 2, 1], 9).into(), ([192, 0, 2, 2], 1812).into());
+        tap.radius(Direction::Sent, &octets, local, peer, now);
+        let lines = lines(tap);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].ends_with("Status-Server id 7 Message-Authenticator=(hidden)"));
+        assert!(lines[1].contains(&"aa".repeat(16)) && !lines[1].contains("bb"));
+    }
+
     #[test]
     fn long_octets_are_cut() {
         let (mut tap, now) = tap(3);

@@ -220,6 +220,7 @@ fn what_hides_or_proves_a_password_is_secret() {
         id::USER_PASSWORD,
         id::CHAP_PASSWORD,
         AttributeId::rfc(69),
+        id::MESSAGE_AUTHENTICATOR,
         id::MS_CHAP_RESPONSE,
         id::MS_CHAP_MPPE_KEYS,
         id::MS_MPPE_SEND_KEY,
