@@ -18,7 +18,9 @@ use crate::wire::radius::{Code, HEADER_LENGTH, Packet};
 /// What is asked of the Message-Authenticator in replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signature {
-    /// A reply without it does not count.
+    /// A reply without it does not count, unless it is to an
+    /// Accounting-Request: its authenticator is a signature that leaves an
+    /// attacker nothing to choose, and servers send none.
     Required,
     /// It may be absent; if it is there, it has to be right.
     Checked,
@@ -345,7 +347,10 @@ impl Client {
                 }
                 true
             }
-            Ok(None) if self.config.signature == Signature::Required => {
+            Ok(None)
+                if self.config.signature == Signature::Required
+                    && asked.is_some_and(|asked| asked != Code::AccountingRequest) =>
+            {
                 return Err(|found| &mut found.unsigned);
             }
             Ok(None) => false,

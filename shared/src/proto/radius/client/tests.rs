@@ -113,6 +113,21 @@ fn nothing_is_sent_again_where_the_transport_is_reliable() {
 }
 
 #[test]
+fn answer_to_accounting_needs_no_message_authenticator() {
+    let now = Instant::now();
+    let mut client = client(Signature::Required);
+    let mut asked = Draft::new(Code::AccountingRequest, 250, &[0; 16]).finish().unwrap();
+    let signature = secret(SECRET).accounting_authenticator(&asked);
+    asked[4..20].copy_from_slice(&signature);
+    client.request(asked.clone(), now);
+    let answer = reply(Code::AccountingResponse, &asked, SECRET, None);
+    client.handle_input(&answer, now);
+    client.handle_input(&answer, now);
+    assert!(client.poll_answer().is_some_and(|answer| !answer.signed));
+    assert_eq!(client.discarded(), &Discarded { duplicate: 1, ..Discarded::default() });
+}
+
+#[test]
 fn what_is_wrong_is_counted_and_the_wait_goes_on() {
     let now = Instant::now();
     let mut client = client(Signature::Required);
