@@ -443,7 +443,10 @@ impl Exchange {
             let detail = format!("the answer came from {from}, which was not asked{thrown_away}");
             return (Reason::RadiusWrongSource, detail);
         }
-        if discarded.authenticator + discarded.signature > 0 {
+        // A server that answered before has the secret; what does not fit then
+        // are late answers under an identifier that is in use again.
+        let has_answered = !self.outcome.times.is_empty();
+        if discarded.authenticator + discarded.signature > 0 && !has_answered {
             let detail = format!(
                 "server answers, but its replies are signed with another secret{thrown_away}"
             );
@@ -454,7 +457,7 @@ impl Exchange {
                 format!("server answers without the Message-Authenticator asked for{thrown_away}");
             return (Reason::RadiusUnsigned, detail);
         }
-        if wrong > 0 {
+        if wrong > 0 && !has_answered {
             return (Reason::Malformed, format!("server sends no right reply{thrown_away}"));
         }
         match self.unreachable {
@@ -462,7 +465,10 @@ impl Exchange {
                 let (reason, detail) = unreachable(what);
                 (reason, detail.into())
             }
-            None => (Reason::RadiusSilent, format!("no answer in {seconds:.1} s, {waiting}")),
+            None => {
+                let detail = format!("no answer in {seconds:.1} s, {waiting}{thrown_away}");
+                (Reason::RadiusSilent, detail)
+            }
         }
     }
 

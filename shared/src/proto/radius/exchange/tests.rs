@@ -264,6 +264,26 @@ fn silence_is_explained_by_what_came_instead() {
 }
 
 #[test]
+fn server_that_answered_before_has_the_secret() {
+    let now = Instant::now();
+    let mut exchange = begin(logins(Method::Pap, 2, 1), now);
+    let first = exchange.poll_transmit().unwrap().to_vec();
+    exchange.handle_input(&reply(Code::AccessAccept, &first, &[]), now);
+    let mut late = exchange.poll_transmit().unwrap().to_vec();
+    late[4..20].fill(0xee);
+    exchange.handle_input(&reply(Code::AccessAccept, &late, &[]), now);
+    exchange.handle_input(b"noise", now);
+    exchange.expire(now + Duration::from_secs(5));
+    let failure = exchange.into_outcome().failure.unwrap();
+    assert_eq!(failure.reason, Reason::RadiusSilent);
+    let thrown_away = "thrown away: 1 malformed, 1 with a wrong authenticator";
+    assert_eq!(
+        failure.detail,
+        format!("no answer in 5.0 s, Access-Request sent once; {thrown_away}")
+    );
+}
+
+#[test]
 fn the_second_icmp_error_decides() {
     let now = Instant::now();
     let mut exchange = begin(logins(Method::Pap, 1, 1), now);
