@@ -112,6 +112,10 @@ struct Complaint {
 impl Judge<'_> {
     pub(super) fn report(&self, servers: &[Server], seen: &[Observation]) -> Report {
         let names: Vec<_> = servers.iter().map(|server| server.host.as_str()).collect();
+        if let Some((name, failure)) = interruption(&names, seen) {
+            let text = format!("{name}: {}", failure.detail);
+            return Report::failed(failure.phase, failure.reason, text).mend(mend(failure));
+        }
         let complaints: Vec<_> = seen.iter().map(|seen| self.worst(seen)).collect();
         let is_well = |complaint: &Option<Complaint>| {
             complaint.as_ref().is_none_or(|complaint| complaint.state == State::Warning)
@@ -421,6 +425,17 @@ impl Judge<'_> {
     fn seconds(&self, label: &'static str, time: Duration) -> Metric {
         Metric::seconds(label, time).judged_by(self.thresholds)
     }
+}
+
+/// That the run was ended from outside: then it proves nothing, whatever the
+/// other servers showed and however many of them are enough.
+fn interruption<'a>(names: &[&'a str], seen: &'a [Observation]) -> Option<(&'a str, &'a Failure)> {
+    names.iter().zip(seen).find_map(|(name, seen)| {
+        let parts = seen.parts.iter().map(|part| &part.outcome.failure);
+        let mut failures = std::iter::once(&seen.failure).chain(parts).flatten();
+        let found = failures.find(|failure| failure.reason == Reason::Interrupted)?;
+        Some((*name, found))
+    })
 }
 
 fn failed(name: &str, failure: &Failure) -> Sub {

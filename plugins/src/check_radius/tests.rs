@@ -270,6 +270,17 @@ fn quorum_decides_and_the_dead_server_stays_visible() {
 }
 
 #[test]
+fn unknown_when_the_run_was_ended_whatever_the_others_showed() {
+    let ended = || auth(failed(Phase::Auth, Reason::Interrupted, "interrupted"));
+    let any = Verdict { quorum: 1, ..Verdict::default() };
+    for other in [accepted(&[3]), silent()] {
+        let (text, code) = any.text(&plan(1), &[auth(other), ended()], 0);
+        assert!(text.starts_with("RADIUS UNKNOWN - r2: interrupted [auth/interrupted]"), "{text}");
+        assert_eq!(code, 3);
+    }
+}
+
+#[test]
 fn metrics_of_a_server_keep_their_number_when_another_is_dead() {
     let (text, _) = line(&[auth(silent()), auth(accepted(&[4]))]);
     assert!(text.contains("'auth_time_2'=0.004000s"), "{text}");
