@@ -42,8 +42,14 @@ pub struct Transport {
 }
 
 enum Link {
-    Datagrams { socket: UdpSocket, strays: Option<UdpSocket> },
+    Datagrams { socket: UdpSocket, strays: Option<Strays> },
     Stream { stream: Pin<Box<dyn Stream>>, framer: Framer },
+}
+
+/// What comes from elsewhere.
+struct Strays {
+    socket: UdpSocket,
+    buffer: Box<[u8]>,
 }
 
 impl Transport {
@@ -87,7 +93,7 @@ impl Transport {
         stop: &Stop,
         tap: &RefCell<&mut Tap>,
     ) {
-        let mut buffer = vec![0; MAX_LENGTH + 1].into_boxed_slice();
+        let mut buffer = buffer();
         loop {
             self.transmit(exchange, tap).await;
             if exchange.is_finished() {
@@ -152,16 +158,12 @@ impl Transport {
                 socket.recv(buffer).await.map(Received::Octets)
             }
             Link::Datagrams { socket, strays: Some(strays) } => {
-                // Both into one buffer: only one of them is taken.
+                // Not by `readable`, which an ICMP error does not wake.
                 tokio::select! {
-                    ready = socket.readable() => {
-                        ready?;
-                        socket.try_recv(buffer).map(Received::Octets)
-                    }
-                    ready = strays.readable() => {
-                        ready?;
-                        let (length, from) = strays.try_recv_from(buffer)?;
-                        Ok(Received::Stray(length, from))
+                    received = socket.recv(buffer) => received.map(Received::Octets),
+                    received = strays.socket.recv_from(&mut strays.buffer) => {
+                        let (length, from) = received?;
+                        Ok(Received::Stray(strays.buffer[..length].to_vec(), from))
                     }
                 }
             }
@@ -182,11 +184,10 @@ impl Transport {
             tap.borrow_mut().radius(Direction::Received, octets, local, from, now);
         };
         match (received, &mut self.link) {
-            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
             (Err(error), _) => self.report(&error, exchange, now),
-            (Ok(Received::Stray(length, from)), _) => {
-                tapped(&buffer[..length], from);
-                exchange.handle_stray(&buffer[..length], from);
+            (Ok(Received::Stray(octets, from)), _) => {
+                tapped(&octets, from);
+                exchange.handle_stray(&octets, from);
             }
             (Ok(Received::Octets(length)), Link::Datagrams { socket, .. }) => {
                 tapped(&buffer[..length], peer);
@@ -244,13 +245,18 @@ impl Transport {
             second.bind(&self.local.into())?;
             UdpSocket::from_std(second.into())
         };
-        *strays = second().ok();
+        *strays = second().ok().map(|socket| Strays { socket, buffer: buffer() });
     }
+}
+
+/// For the longest packet, and an octet that tells that there is more.
+fn buffer() -> Box<[u8]> {
+    vec![0; MAX_LENGTH + 1].into_boxed_slice()
 }
 
 enum Received {
     Octets(usize),
-    Stray(usize, SocketAddr),
+    Stray(Vec<u8>, SocketAddr),
 }
 
 fn unreachable(error: &io::Error) -> Option<Unreachable> {
@@ -291,5 +297,60 @@ impl Stop {
             Poll::Pending
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::crypto::radius::SharedSecret;
+    use crate::proto::radius::client::{Config, Retransmission, Signature};
+    use crate::proto::radius::exchange::{Outcome, Task};
+    use crate::secret::Secret;
+
+    fn exchange(retransmission: Option<Retransmission>) -> Exchange {
+        let config = Config {
+            secret: SharedSecret::new(Secret::new(b"s".to_vec())),
+            signature: Signature::Checked,
+            retransmission,
+            first_identifier: 1,
+            jitter: 1,
+        };
+        let task = Task::Status { statistics: None, count: 1, parallel: 1 };
+        Exchange::new(task, Vec::new(), config, Box::new(|| [7; 16]), Instant::now())
+    }
+
+    /// Drives it until it is finished; `connect` needs a runtime.
+    fn driven(
+        connect: impl FnOnce() -> Transport,
+        mut exchange: Exchange,
+        time: Duration,
+        stop: &Stop,
+    ) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut tap = Tap::new(Instant::now(), 0, None);
+        runtime.block_on(async {
+            let deadline = Instant::now() + time;
+            connect().drive(&mut exchange, deadline, stop, &RefCell::new(&mut tap)).await;
+        });
+        exchange.into_outcome()
+    }
+
+    #[test]
+    fn icmp_error_is_heard_also_beside_strays() {
+        // Bound and closed again: nothing listens there.
+        let unused = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = unused.local_addr().unwrap();
+        drop(unused);
+        let once = Duration::from_millis(1);
+        let again = Retransmission { initial: once, longest: Duration::from_secs(60) };
+        let connect = || Transport::udp(peer, None).unwrap();
+        let outcome =
+            driven(connect, exchange(Some(again)), Duration::from_secs(60), &Stop::default());
+        assert_eq!(outcome.failure.unwrap().reason, Reason::Refused);
+        assert_eq!(outcome.retransmissions, 1, "the answer to the second packet is the second");
     }
 }
