@@ -95,8 +95,14 @@ impl Transport {
     ) {
         let mut buffer = buffer();
         loop {
-            self.transmit(exchange, tap).await;
-            if exchange.is_finished() {
+            let is_stuck = tokio::select! {
+                // A server that reads nothing holds up a stream for ever.
+                biased;
+                () = self.transmit(exchange, tap) => false,
+                () = stop.requested() => { exchange.abort(); true }
+                () = sleep_until(deadline.into()) => { exchange.expire(Instant::now()); true }
+            };
+            if is_stuck || exchange.is_finished() {
                 return;
             }
             let wake = exchange.poll_timeout().map_or(deadline, |at| at.min(deadline));
@@ -337,6 +343,21 @@ mod tests {
             connect().drive(&mut exchange, deadline, stop, &RefCell::new(&mut tap)).await;
         });
         exchange.into_outcome()
+    }
+
+    #[test]
+    fn server_that_reads_nothing_keeps_nobody() {
+        let reason = |time, stop: &Stop| {
+            // Takes less than one packet, and there is nobody at the other end.
+            let (ours, _theirs) = tokio::io::duplex(8);
+            let end = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+            let connect = || Transport::stream(ours, end, end);
+            driven(connect, exchange(None), time, stop).failure.unwrap().reason
+        };
+        let stop = Stop::default();
+        assert_eq!(reason(Duration::ZERO, &stop), Reason::RadiusSilent);
+        stop.request();
+        assert_eq!(reason(Duration::from_secs(60), &stop), Reason::Interrupted);
     }
 
     #[test]
