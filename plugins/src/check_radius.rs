@@ -332,6 +332,7 @@ impl RadiusArgs {
         } else {
             if let Some(name) = &self.login.username {
                 username = std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()).to_vec();
+                access::check_username(&username)?;
             }
             None
         };

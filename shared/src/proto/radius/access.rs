@@ -24,7 +24,7 @@ use crate::proto::auth::{Credentials, printable, rejection};
 use crate::reason::{Phase, Reason};
 use crate::wire::chap::{FailureText, SuccessText};
 use crate::wire::radius::dictionary::{self, Expectation};
-use crate::wire::radius::{AttributeId, Code, Draft, Packet, id};
+use crate::wire::radius::{AttributeId, Code, Draft, MAX_VALUE, Packet, id};
 
 /// A user, and what a reply must hold.
 #[derive(Clone)]
@@ -60,8 +60,9 @@ impl Login {
     /// Whether the method can carry these credentials.
     ///
     /// # Errors
-    /// A sentence about the method or the password's length.
+    /// A sentence about the method or the length of name or password.
     pub fn check(&self) -> Result<(), String> {
+        check_username(&self.credentials.username)?;
         if !Self::METHODS.contains(&self.method) {
             let known: Vec<_> = Self::METHODS.iter().map(|method| method.word()).collect();
             return Err(format!("RADIUS logins are made with {}", known.join(", ")));
@@ -123,6 +124,18 @@ impl Login {
             }
         }
         Attempt { authenticator: *authenticator, challenge, peer_challenge, nt_response }
+    }
+}
+
+/// Whether a User-Name can hold it: empty values are not sent (RFC 2865,
+/// section 5), and one that is cut is another user's.
+///
+/// # Errors
+/// A sentence about its length.
+pub fn check_username(username: &[u8]) -> Result<(), String> {
+    match username.len() {
+        1..=MAX_VALUE => Ok(()),
+        _ => Err(format!("a user name for RADIUS has 1 to {MAX_VALUE} octets")),
     }
 }
 

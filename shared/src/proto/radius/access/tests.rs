@@ -273,3 +273,12 @@ fn methods_and_passwords_that_radius_cannot_carry() {
     assert!(login(Method::Pap, &[b'p'; 129]).check().is_err());
     assert!(login(Method::MsChapV2, &[b'p'; 129]).check().is_ok());
 }
+
+#[test]
+fn names_that_radius_cannot_carry() {
+    for (length, fits) in [(0, false), (1, true), (253, true), (254, false)] {
+        let mut login = login(Method::MsChapV2, PASSWORD);
+        login.credentials.username = vec![b'u'; length];
+        assert_eq!(login.check().is_ok(), fits, "{length}");
+    }
+}
