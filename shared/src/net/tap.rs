@@ -15,6 +15,9 @@ use crate::wire::radius::{self, dictionary};
 
 /// Lines that are kept; a flood shall not fill the memory.
 const MAX_LINES: usize = 2_000;
+/// Octets after which a packet is described no further: reports cut there, and
+/// a packet can hold two thousand attributes with long names.
+const MAX_DESCRIPTION: usize = 4_000;
 
 /// Where the exchange is written down; by default nowhere.
 #[derive(Debug)]
@@ -102,7 +105,7 @@ impl Tap {
             self.capture_error = Some(error.to_string());
             self.capture = None;
         }
-        if self.verbosity < 2 {
+        if self.verbosity < 2 || self.lines.len() >= MAX_LINES {
             return;
         }
         self.line(2, direction, now, format!("{peer} {}", describe_radius(octets)));
@@ -188,6 +191,10 @@ fn describe_radius(octets: &[u8]) -> String {
     };
     let mut text = format!("{} id {}", packet.code, packet.identifier);
     for attribute in packet.attributes() {
+        if text.len() > MAX_DESCRIPTION {
+            text.push_str(" ...");
+            break;
+        }
         let name = dictionary::name(attribute.id);
         let value = dictionary::describe(attribute.id, attribute.value);
         let _ = write!(text, " {name}={value}");
@@ -308,6 +315,17 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].ends_with("Status-Server id 7 Message-Authenticator=(hidden)"));
         assert!(lines[1].contains(&"aa".repeat(16)) && !lines[1].contains("bb"));
+    }
+
+    #[test]
+    fn packet_of_many_attributes_is_described_in_part() {
+        let mut draft = radius::Draft::new(radius::Code::AccessAccept, 7, &[0; 16]);
+        for _ in 0..2_000 {
+            draft.attribute(radius::id::ACCT_TERMINATE_CAUSE, &[]);
+        }
+        let text = describe_radius(&draft.finish().unwrap());
+        assert!(text.ends_with(" Acct-Terminate-Cause=0x ..."), "{text}");
+        assert!(text.len() < MAX_DESCRIPTION + 100);
     }
 
     #[test]
