@@ -348,9 +348,25 @@ fn incomplete(
         }
         Some(Keys::Right) | None => None,
     };
-    proof.or(keys).or_else(|| {
-        let unmet = login.expectations.iter().find_map(|expected| unmet(expected, reply))?;
-        Some(Failure::new(Phase::Auth, Reason::AttributeUnexpected, unmet))
+    let unexpected = |what| Failure::new(Phase::Auth, Reason::AttributeUnexpected, what);
+    let foreign = || foreign_service(login, reply).map(unexpected);
+    proof.or_else(foreign).or(keys).or_else(|| {
+        login.expectations.iter().find_map(|expected| unmet(expected, reply)).map(unexpected)
+    })
+}
+
+/// A service that is not PPP, in words: to a gateway that is a rejection (RFC
+/// 2865, section 5.6; so does pppd). Where the operator expects the attribute,
+/// only he decides.
+fn foreign_service(login: &Login, reply: &Packet<'_>) -> Option<String> {
+    const FRAMED: u32 = 2;
+    const PPP: u32 = 1;
+    let services = [(id::SERVICE_TYPE, FRAMED), (id::FRAMED_PROTOCOL, PPP)];
+    let is_expected = |id| login.expectations.iter().any(|expected| expected.id == id);
+    services.into_iter().filter(|(id, _)| !is_expected(*id)).find_map(|(id, served)| {
+        let value = reply.all(id).find(|value| *value != served.to_be_bytes())?;
+        let (name, value) = (dictionary::name(id), dictionary::describe(id, value));
+        Some(format!("accepted, but with {name} {value}: a gateway takes it for a rejection"))
     })
 }
 

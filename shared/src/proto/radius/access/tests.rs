@@ -244,6 +244,28 @@ fn negative_test_wants_a_plain_rejection() {
     assert_eq!(verdict(&locked), Some((Phase::Auth, Reason::AuthDisabled)));
 }
 
+/// RFC 2865, section 5.6.
+#[test]
+fn service_that_is_not_ppp_is_a_rejection_to_a_gateway() {
+    let mut login = login(Method::MsChapV2, PASSWORD);
+    for (id, value, said) in [
+        (id::SERVICE_TYPE, [0, 0, 0, 1], "Service-Type Login-User"),
+        (id::FRAMED_PROTOCOL, [0, 0, 0, 2], "Framed-Protocol SLIP"),
+    ] {
+        let reply = replaced(id, &value);
+        login.expectations.clear();
+        let access = examined(&login, &recorded_attempt(), &reply);
+        assert_eq!(verdict(&access), Some((Phase::Auth, Reason::AttributeUnexpected)));
+        let detail = access.failure.unwrap().detail;
+        assert_eq!(
+            detail,
+            format!("accepted, but with {said}: a gateway takes it for a rejection")
+        );
+        login.expectations = vec![dictionary::name(id).parse().unwrap()];
+        assert_eq!(examined(&login, &recorded_attempt(), &reply).failure, None);
+    }
+}
+
 #[test]
 fn unmet_expectations_name_what_came() {
     let mut login = login(Method::MsChapV2, PASSWORD);
