@@ -156,7 +156,7 @@ pub struct RadiusArgs {
     #[arg(long, value_name = "WHICH", value_parser = one_of(&[("auth", 0x01_u32), ("acct", 0x02), ("all", 0x1f)]))]
     statistics: Option<u32>,
 
-    /// Send again after this time, then after twice the time [default: 2]
+    /// Send again after this time, then after twice the time [default: 2, at most a quarter of -t]
     #[arg(long, value_name = "SECS", value_parser = time)]
     retry: Option<Duration>,
 
@@ -337,7 +337,9 @@ impl RadiusArgs {
             None
         };
         let signature = self.message_authenticator.unwrap_or(Signature::Checked);
-        let initial = self.retry.unwrap_or(Retransmission::default().initial);
+        // A quarter of a short run: it is to see the second transmission answered.
+        let standard = Retransmission::default().initial.min(self.common.timeout().duration / 4);
+        let initial = self.retry.unwrap_or(standard);
         Ok(Plan {
             carrier: self.carrier()?,
             source: self.source,
