@@ -107,6 +107,23 @@ pub(super) struct Judge<'a> {
 struct Complaint {
     failure: Failure,
     state: State,
+    /// Logins come through all the same. What the operator calls a timeout
+    /// does not matter for this.
+    is_minor: bool,
+}
+
+impl Complaint {
+    fn worse(self, other: Self) -> Self {
+        if other.outranks(&self) { other } else { self }
+    }
+
+    fn outranks(&self, other: &Self) -> bool {
+        match (self.is_minor, other.is_minor) {
+            (false, true) => true,
+            (true, false) => false,
+            _ => self.state.worst(other.state) != other.state,
+        }
+    }
 }
 
 impl Judge<'_> {
@@ -118,7 +135,7 @@ impl Judge<'_> {
         }
         let complaints: Vec<_> = seen.iter().map(|seen| self.worst(seen)).collect();
         let is_well = |complaint: &Option<Complaint>| {
-            complaint.as_ref().is_none_or(|complaint| complaint.state == State::Warning)
+            complaint.as_ref().is_none_or(|complaint| complaint.is_minor)
         };
         let well = complaints.iter().filter(|complaint| is_well(complaint)).count();
         let is_enough = well >= self.quorum;
@@ -156,10 +173,7 @@ impl Judge<'_> {
             .zip(complaints)
             .filter_map(|(name, complaint)| complaint.as_ref().map(|complaint| (name, complaint)));
         // The first of the worst.
-        let worst = worst.reduce(|first, next| {
-            let is_worse = first.1.state.worst(next.1.state) != first.1.state;
-            if is_worse { next } else { first }
-        });
+        let worst = worst.reduce(|first, next| if next.1.outranks(first.1) { next } else { first });
         let unsigned = match seen.iter().any(|seen| self.is_unsigned(seen)) {
             true if self.unsigned != State::Ok => ", replies unsigned (CVE-2024-3596)",
             _ => "",
@@ -201,18 +215,21 @@ impl Judge<'_> {
         excused: bool,
         seen: &Observation,
     ) -> Report {
-        let excuse = |sub: Sub, state: State| match state {
-            State::Critical | State::Unknown if excused => sub.with_state(self.degraded),
-            state => sub.with_state(state),
+        let complain = |label: &str, complaint: &Complaint| {
+            let state = match excused && !complaint.is_minor {
+                true => self.degraded,
+                false => complaint.state,
+            };
+            failed(label, &complaint.failure).with_state(state)
         };
         if let Some(failure) = &seen.failure {
             let complaint = self.complaint(failure, false);
-            report = report.sub_result(excuse(failed(name, failure), complaint.state));
+            report = report.sub_result(complain(name, &complaint));
         }
         for part in &seen.parts {
             let label = format!("{name}:{} {}", part.port, part.mode.word());
             let sub = match self.part_complaint(part) {
-                Some(complaint) => excuse(failed(&label, &complaint.failure), complaint.state),
+                Some(complaint) => complain(&label, &complaint),
                 None => Sub::ok(&label, self.part_success(part)),
             };
             report = report.sub_result(self.metrics(sub, part, ordinal));
@@ -333,9 +350,7 @@ impl Judge<'_> {
     fn worst(&self, seen: &Observation) -> Option<Complaint> {
         let own = seen.failure.as_ref().map(|failure| self.complaint(failure, false));
         let parts = seen.parts.iter().filter_map(|part| self.part_complaint(part));
-        own.into_iter().chain(parts).reduce(|first, next| {
-            if first.state.worst(next.state) == first.state { first } else { next }
-        })
+        own.into_iter().chain(parts).reduce(Complaint::worse)
     }
 
     fn part_complaint(&self, part: &Part) -> Option<Complaint> {
@@ -359,10 +374,15 @@ impl Judge<'_> {
             Reason::MppeKeysMissing if wanted => State::Warning,
             // Where a signature is required, its lack is a refusal.
             Reason::RadiusUnsigned => State::Critical,
-            _ if timed_out => self.timeout,
             reason => reason.state(),
         };
-        Complaint { failure: failure.clone(), state }
+        let is_minor = state == State::Warning;
+        let state = match failure.reason {
+            // What wrong answers say is no timeout, though it is waited to the end.
+            Reason::RadiusSilent | Reason::Silent if timed_out => self.timeout,
+            _ => state,
+        };
+        Complaint { failure: failure.clone(), state, is_minor }
     }
 
     /// Whether answers to logins could be forged: accounting is not exposed.

@@ -281,6 +281,39 @@ fn unknown_when_the_run_was_ended_whatever_the_others_showed() {
 }
 
 #[test]
+fn silent_server_is_not_well_whatever_a_timeout_means() {
+    let servers = || [auth(accepted(&[3])), auth(silent())];
+    for (timeout, quorum, code) in [
+        (State::Warning, 2, 1),
+        (State::Warning, 1, 1),
+        (State::Ok, 2, 0),
+        (State::Ok, 1, 1),
+        (State::Unknown, 2, 3),
+    ] {
+        let verdict = Verdict { timeout, quorum, ..Verdict::default() };
+        let (text, found) = verdict.text(&plan(1), &servers(), 0);
+        assert_eq!(found, code, "{text}");
+        assert!(text.contains(" - 1 of 2 servers well"), "{text}");
+        assert!(text.contains("'servers_ok'=1"), "{text}");
+    }
+    let keyless = failed(Phase::Ccp, Reason::MppeKeysMissing, "accepted, but without MPPE keys");
+    let both = seen(vec![part(Mode::Auth, keyless), part(Mode::Acct, silent())]);
+    let verdict = Verdict { timeout: State::Ok, ..Verdict::default() };
+    let (text, _) = verdict.text(&plan(1), &[auth(accepted(&[3])), both], 0);
+    assert!(text.contains("1 of 2 servers well; r2: no answer in 9.5 s"), "{text}");
+}
+
+#[test]
+fn wrong_answers_until_the_deadline_are_no_timeout() {
+    for reason in [Reason::RadiusSecretMismatch, Reason::RadiusWrongSource, Reason::RadiusUnsigned]
+    {
+        let outcome = Outcome { timed_out: true, ..failed(Phase::Auth, reason, "answers wrongly") };
+        let lenient = Verdict { timeout: State::Ok, ..Verdict::default() };
+        assert_eq!(lenient.text(&plan(1), &[auth(outcome)], 0).1, 2, "{reason}");
+    }
+}
+
+#[test]
 fn metrics_of_a_server_keep_their_number_when_another_is_dead() {
     let (text, _) = line(&[auth(silent()), auth(accepted(&[4]))]);
     assert!(text.contains("'auth_time_2'=0.004000s"), "{text}");
