@@ -327,6 +327,9 @@ fn range_of_a_metric_holds_for_every_server() {
     verdict.thresholds.set("auth_time", Some("0.0035".parse().unwrap()), None);
     let (text, code) = verdict.text(&plan(1), &[auth(accepted(&[3])), auth(accepted(&[4]))], 0);
     assert_eq!(code, 1, "{text}");
+    let head =
+        "RADIUS WARNING - r2:1812 auth: auth_time is 0.004 s, above 0.0035 s [done/threshold]";
+    assert!(text.starts_with(head), "{text}");
     assert!(text.contains("'auth_time_2'=0.004000s;0.0035"), "{text}");
 }
 

@@ -137,9 +137,14 @@ impl Report {
     }
 
     /// The sentence of the first line, not yet cleaned of what cannot stand in
-    /// a line.
+    /// a line. A metric of a sub-result that makes the state worse is named in
+    /// it like one of the report's own.
     pub fn headline(&self) -> Cow<'_, str> {
-        self.conclusion.headline()
+        match (self.outside_of_sub(), &self.conclusion.verdict) {
+            (None, _) => self.conclusion.headline(),
+            (Some(outside), None) if self.conclusion.state() == State::Ok => Cow::Owned(outside),
+            (Some(outside), _) => Cow::Owned(format!("{}; {outside}", self.conclusion.headline())),
+        }
     }
 
     /// Where and why, if the state is not OK by itself. Without a verdict of
@@ -195,9 +200,22 @@ impl Report {
     /// The sentence of a good report that the first line has no room for,
     /// because a metric took its place.
     pub(super) fn displaced_headline(&self) -> Option<&str> {
-        let displaced =
-            self.conclusion.verdict.is_none() && self.conclusion.metrics_state() != State::Ok;
+        let by_metric =
+            self.conclusion.metrics_state() != State::Ok || self.outside_of_sub().is_some();
+        let displaced = self.conclusion.verdict.is_none() && by_metric;
         displaced.then_some(self.conclusion.headline.as_str())
+    }
+
+    /// The sentence about the first sub-result's metric that alone makes the
+    /// state what it is.
+    fn outside_of_sub(&self) -> Option<String> {
+        let worst = self.subs_state();
+        if worst.worst(self.conclusion.state()) == self.conclusion.state() {
+            return None;
+        }
+        let sub = self.seen.subs.iter().find(|sub| sub.state() == worst)?;
+        let by_metric = sub.conclusion.stated() != worst;
+        by_metric.then(|| format!("{}: {}", sub.name, sub.conclusion.outside()))
     }
 
     fn subs_state(&self) -> State {
@@ -326,23 +344,26 @@ impl Conclusion {
     }
 
     fn headline(&self) -> Cow<'_, str> {
-        let metrics_state = self.metrics_state();
-        let outside = || {
-            let mut worst = self.metrics.iter().filter(|metric| metric.state() == metrics_state);
-            let first = worst.next().and_then(Metric::complaint).unwrap_or_default();
-            match worst.count() {
-                0 => first,
-                more => format!("{first} (and {more} more)"),
-            }
-        };
-        if metrics_state == State::Ok {
+        if self.metrics_state() == State::Ok {
             Cow::Borrowed(&self.headline)
         } else if self.verdict.is_none() {
-            Cow::Owned(outside())
+            Cow::Owned(self.outside())
         } else if self.stated() != self.state() {
-            Cow::Owned(format!("{}; {}", self.headline, outside()))
+            Cow::Owned(format!("{}; {}", self.headline, self.outside()))
         } else {
             Cow::Borrowed(&self.headline)
+        }
+    }
+
+    /// The first of the metrics that are farthest outside, and how many more
+    /// there are.
+    fn outside(&self) -> String {
+        let state = self.metrics_state();
+        let mut worst = self.metrics.iter().filter(|metric| metric.state() == state);
+        let first = worst.next().and_then(Metric::complaint).unwrap_or_default();
+        match worst.count() {
+            0 => first,
+            more => format!("{first} (and {more} more)"),
         }
     }
 
@@ -463,6 +484,24 @@ mod tests {
             .sub_result(Sub::failed("c", Phase::Connect, Reason::Silent, "silent"));
         assert_eq!(key(&report), (State::Critical, Some((Phase::Connect, Reason::Silent))));
         assert_eq!(report.headline(), "2 of 3 gateways answer");
+    }
+
+    #[test]
+    fn metric_of_a_sub_result_is_named_with_it() {
+        let slow = || Sub::ok("b", "fine").metric(echo_rtt(300));
+        let report = Report::ok("all well").sub_result(Sub::ok("a", "fine")).sub_result(slow());
+        assert_eq!(key(&report), (State::Warning, Some((Phase::Control, Reason::Threshold))));
+        assert_eq!(report.headline(), "b: echo_rtt is 0.3 s, above 0.2 s");
+        assert_eq!(report.displaced_headline(), Some("all well"));
+        let report = Report::failed(Phase::Gre, Reason::GreLossy, "lossy").sub_result(slow());
+        assert_eq!(report.headline(), "lossy", "it makes nothing worse");
+        let sub = Sub::failed("c", Phase::Gre, Reason::GreLossy, "3 of 10 lost");
+        let report = Report::failed(Phase::Gre, Reason::GreLossy, "lossy")
+            .sub_result(sub.metric(echo_rtt(2000)));
+        assert_eq!(report.headline(), "lossy; c: echo_rtt is 2 s, above 1 s");
+        let silent = Sub::failed("c", Phase::Connect, Reason::Silent, "silent");
+        let report = Report::ok("some well").sub_result(silent).sub_result(slow());
+        assert_eq!(report.headline(), "some well", "another sub-result is worse");
     }
 
     #[test]
