@@ -54,6 +54,8 @@ pub struct Metric {
     label: &'static str,
     /// Which of several things of the same kind was measured, from 1 on.
     ordinal: u8,
+    /// Whose it is, where a sentence has to say so.
+    owner: String,
     value: Value,
     unit: Unit,
     phase: Phase,
@@ -140,6 +142,14 @@ impl Metric {
         self
     }
 
+    /// Names the one of several things that was measured, for a sentence:
+    /// `time of radius2 is 3 s`.
+    #[must_use]
+    pub fn of(mut self, owner: impl Into<String>) -> Self {
+        self.owner = owner.into();
+        self
+    }
+
     /// The label in performance data, without a number.
     pub fn label(&self) -> &'static str {
         self.label
@@ -179,7 +189,7 @@ impl Metric {
     pub fn complaint(&self) -> Option<String> {
         let range = match self.state() {
             State::Ok => return None,
-            State::Unknown => return Some(format!("{} is not a number", self.label)),
+            State::Unknown => return Some(format!("{} is not a number", self.name())),
             State::Warning => self.warning.as_ref()?,
             State::Critical => self.critical.as_ref()?,
         };
@@ -190,7 +200,14 @@ impl Metric {
         } else {
             &value
         };
-        Some(format!("{} is {value}{unit}, {}", self.label, range.complaint(self.value(), unit)))
+        Some(format!("{} is {value}{unit}, {}", self.name(), range.complaint(self.value(), unit)))
+    }
+
+    fn name(&self) -> String {
+        match self.owner.as_str() {
+            "" => self.label.to_owned(),
+            owner => format!("{} of {owner}", self.label),
+        }
     }
 
     pub(super) fn ordinal(&self) -> u8 {
@@ -248,6 +265,7 @@ impl Metric {
         Self {
             label,
             ordinal: 1,
+            owner: String::new(),
             value,
             unit,
             phase: Phase::Done,
@@ -339,6 +357,14 @@ mod tests {
         let metric = Metric::seconds("echo_rtt", Duration::from_secs(10)).judged_by(&limits);
         assert_eq!(metric.state(), State::Critical);
         assert_eq!(metric.complaint().unwrap(), "echo_rtt is 10 s, above 1 s");
+    }
+
+    #[test]
+    fn owner_stands_in_the_sentence_only() {
+        let limits = thresholds("time", "1", "");
+        let time = Metric::seconds("time", Duration::from_secs(3)).judged_by(&limits).of("r2");
+        assert_eq!(time.complaint().unwrap(), "time of r2 is 3 s, above 1 s");
+        assert_eq!(perfdata(&time), "'time'=3.000000s;1");
     }
 
     #[test]
