@@ -1,6 +1,8 @@
 //! Judges what RADIUS servers showed; touches neither the network nor the
 //! clock.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use pptp_probe::output::{Metric, Report, State, Sub, Thresholds};
@@ -107,6 +109,8 @@ pub(super) struct Judge<'a> {
 struct Complaint {
     failure: Failure,
     state: State,
+    /// The first step.
+    mend: Cow<'static, str>,
     /// Logins come through all the same. What the operator calls a timeout
     /// does not matter for this.
     is_minor: bool,
@@ -131,7 +135,7 @@ impl Judge<'_> {
         let names: Vec<_> = servers.iter().map(|server| server.host.as_str()).collect();
         if let Some((name, failure)) = interruption(&names, seen) {
             let text = format!("{name}: {}", failure.detail);
-            return Report::failed(failure.phase, failure.reason, text).mend(mend(failure));
+            return Report::failed(failure.phase, failure.reason, text);
         }
         let complaints: Vec<_> = seen.iter().map(|seen| self.worst(seen)).collect();
         let is_well = |complaint: &Option<Complaint>| {
@@ -147,9 +151,12 @@ impl Judge<'_> {
             report = self.describe(report, name, ordinal, single, excused, seen);
         }
         report = self.phases(report, seen);
-        let slowest = seen.iter().flat_map(|seen| &seen.parts).filter_map(main_time).max();
-        if let Some(slowest) = slowest {
-            report = report.metric(self.seconds("time", slowest));
+        let of_server = |seen: &Observation| seen.parts.iter().filter_map(main_time).max();
+        let times =
+            names.iter().zip(seen).filter_map(|(name, seen)| Some((of_server(seen)?, name)));
+        if let Some((slowest, name)) = times.max_by_key(|(time, _)| *time) {
+            let time = self.seconds("time", slowest);
+            report = report.metric(if names.len() > 1 { time.of(*name) } else { time });
         }
         if names.len() > 1 {
             let count = |label, value: usize| Metric::number(label, value as f64);
@@ -174,34 +181,54 @@ impl Judge<'_> {
             .filter_map(|(name, complaint)| complaint.as_ref().map(|complaint| (name, complaint)));
         // The first of the worst.
         let worst = worst.reduce(|first, next| if next.1.outranks(first.1) { next } else { first });
-        let unsigned = match seen.iter().any(|seen| self.is_unsigned(seen)) {
-            true if self.unsigned != State::Ok => ", replies unsigned (CVE-2024-3596)",
-            _ => "",
-        };
+        let unsigned = self.unsigned_remark(names, seen);
         let Some((name, complaint)) = worst else {
             let text = match (seen, names) {
                 ([only], [name]) => format!("{name} {}", self.success(only)),
                 _ => format!("all {} servers are well", names.len()),
             };
-            return Report::ok(text + unsigned);
+            return Report::ok(text + &unsigned);
         };
-        let failure = &complaint.failure;
-        let text = match names.len() {
-            1 => format!("{name}: {}{unsigned}", failure.detail),
-            all => {
-                let needed = match self.quorum {
-                    needed if needed == all => String::new(),
-                    needed => format!(", {needed} needed"),
-                };
-                format!("{well} of {all} servers well{needed}; {name}: {}", failure.detail)
-            }
+        let Failure { phase, reason, detail } = &complaint.failure;
+        let is_named = detail.starts_with(name) || detail.contains(&format!(" {name}"));
+        let mut text = match *phase == Phase::Resolve && is_named {
+            true => detail.clone(),
+            false => format!("{name}: {detail}"),
         };
-        let report = Report::failed(failure.phase, failure.reason, text).mend(mend(failure));
-        match well >= self.quorum {
+        if names.len() > 1 {
+            let needed = match self.quorum {
+                needed if needed == names.len() => String::new(),
+                needed => format!(", {needed} needed"),
+            };
+            text = format!("{well} of {} servers well{needed}; {text}", names.len());
+        }
+        let state = match well >= self.quorum {
             // One that is well with a warning says how bad it is by itself.
-            true if well == names.len() => report.with_state(complaint.state),
-            true => report.with_state(self.degraded),
-            false => report.with_state(complaint.state),
+            true if well == names.len() => complaint.state,
+            true => self.degraded,
+            false => complaint.state,
+        };
+        if !unsigned.is_empty() && self.unsigned.worst(state) == self.unsigned {
+            text += &unsigned;
+            if self.unsigned != state {
+                // What raised the alarm is the signature.
+                return Report::failed(Phase::Auth, Reason::RadiusUnsigned, text)
+                    .with_state(self.unsigned);
+            }
+        }
+        Report::failed(*phase, *reason, text).mend(complaint.mend.clone()).with_state(state)
+    }
+
+    /// Whose replies could be forged, behind a sentence; empty where that does
+    /// not matter.
+    fn unsigned_remark(&self, names: &[&str], seen: &[Observation]) -> String {
+        let exposed = names.iter().zip(seen).filter(|(_, seen)| self.is_unsigned(seen));
+        let exposed: Vec<_> = exposed.map(|(name, _)| *name).collect();
+        match exposed.len() {
+            _ if self.unsigned == State::Ok => String::new(),
+            0 => String::new(),
+            all if all == names.len() => ", replies unsigned (CVE-2024-3596)".into(),
+            _ => format!(", replies of {} unsigned (CVE-2024-3596)", exposed.join(" and ")),
         }
     }
 
@@ -220,10 +247,11 @@ impl Judge<'_> {
                 true => self.degraded,
                 false => complaint.state,
             };
-            failed(label, &complaint.failure).with_state(state)
+            let Failure { phase, reason, detail } = complaint.failure.clone();
+            Sub::failed(label, phase, reason, detail).mend(complaint.mend.clone()).with_state(state)
         };
         if let Some(failure) = &seen.failure {
-            let complaint = self.complaint(failure, false);
+            let complaint = self.complaint(failure, false, None);
             report = report.sub_result(complain(name, &complaint));
         }
         for part in &seen.parts {
@@ -348,7 +376,7 @@ impl Judge<'_> {
 
     /// The worst that is wrong with a server.
     fn worst(&self, seen: &Observation) -> Option<Complaint> {
-        let own = seen.failure.as_ref().map(|failure| self.complaint(failure, false));
+        let own = seen.failure.as_ref().map(|failure| self.complaint(failure, false, None));
         let parts = seen.parts.iter().filter_map(|part| self.part_complaint(part));
         own.into_iter().chain(parts).reduce(Complaint::worse)
     }
@@ -356,19 +384,19 @@ impl Judge<'_> {
     fn part_complaint(&self, part: &Part) -> Option<Complaint> {
         let outcome = &part.outcome;
         if let Some(failure) = &outcome.failure {
-            return Some(self.complaint(failure, outcome.timed_out));
+            return Some(self.complaint(failure, outcome.timed_out, part.source));
         }
         let asked_in_vain = self.plan.statistics.is_some()
             && part.mode == Mode::Status
             && outcome.statistics.is_empty();
         asked_in_vain.then(|| {
-            let detail = "answers, but sends no statistics: ask its status port with --status-port";
+            let detail = "answers, but sends no statistics";
             let failure = Failure::new(Phase::Control, Reason::AttributeUnexpected, detail);
-            self.complaint(&failure, false)
+            self.complaint(&failure, false, part.source)
         })
     }
 
-    fn complaint(&self, failure: &Failure, timed_out: bool) -> Complaint {
+    fn complaint(&self, failure: &Failure, timed_out: bool, source: Option<IpAddr>) -> Complaint {
         let wanted = self.plan.login.as_ref().is_some_and(|login| login.keys == KeyPolicy::Wanted);
         let state = match failure.reason {
             Reason::MppeKeysMissing if wanted => State::Warning,
@@ -382,7 +410,8 @@ impl Judge<'_> {
             Reason::RadiusSilent | Reason::Silent if timed_out => self.timeout,
             _ => state,
         };
-        Complaint { failure: failure.clone(), state, is_minor }
+        let mend = self.mend(failure, source);
+        Complaint { failure: failure.clone(), state, mend, is_minor }
     }
 
     /// Whether answers to logins could be forged: accounting is not exposed.
@@ -442,6 +471,43 @@ impl Judge<'_> {
         }
     }
 
+    /// The first step, where that of a PPTP gateway would be another one.
+    /// `source` is the address of ours that the server saw.
+    fn mend(&self, failure: &Failure, source: Option<IpAddr>) -> Cow<'static, str> {
+        let is_udp = matches!(self.plan.carrier, Carrier::Udp);
+        let source = || source.map_or("this host".into(), |source| source.to_string());
+        let mend = match failure.reason {
+            Reason::Refused => "start the RADIUS server or correct the port",
+            Reason::Unreachable => "check routes and firewalls towards the RADIUS server",
+            Reason::Silent => "check port and firewall; does it speak what --transport says?",
+            Reason::RadiusSilent if is_udp => {
+                let source = source();
+                return format!(
+                    "check server, port and firewall; is {source} a client with this secret there?"
+                )
+                .into();
+            }
+            // The server took the connection, so the way is free.
+            Reason::RadiusSilent => "compare the shared secret; read the server's log",
+            Reason::Closed => {
+                let source = source();
+                return format!(
+                    "read the RADIUS server's log; it may not know {source} or its certificate"
+                )
+                .into();
+            }
+            Reason::Malformed => "capture with --pcap; look for another service on the port",
+            Reason::AuthRejected => "check name, password and method of the account on the server",
+            Reason::AuthAccepted => "check the server's policy: anyone may get in",
+            Reason::MutualAuthFailed => "let the server send MS-CHAP2-Success (FreeRADIUS: mschap)",
+            Reason::AttributeUnexpected if failure.phase == Phase::Control => {
+                "ask the server's own port for it, with --status-port"
+            }
+            reason => reason.mend(),
+        };
+        mend.into()
+    }
+
     fn seconds(&self, label: &'static str, time: Duration) -> Metric {
         Metric::seconds(label, time).judged_by(self.thresholds)
     }
@@ -456,24 +522,6 @@ fn interruption<'a>(names: &[&'a str], seen: &'a [Observation]) -> Option<(&'a s
         let found = failures.find(|failure| failure.reason == Reason::Interrupted)?;
         Some((*name, found))
     })
-}
-
-fn failed(name: &str, failure: &Failure) -> Sub {
-    Sub::failed(name, failure.phase, failure.reason, failure.detail.clone()).mend(mend(failure))
-}
-
-/// The first step, where that of a PPTP gateway would be another one.
-fn mend(failure: &Failure) -> &'static str {
-    match failure.reason {
-        Reason::Refused => "start the RADIUS server or correct the port",
-        Reason::Unreachable => "check routes and firewalls towards the RADIUS server",
-        Reason::Closed => "read the RADIUS server's log; it may not know this client",
-        Reason::Malformed => "capture with --pcap; look for another service on the port",
-        Reason::AuthRejected => "check name, password and method of the account on the server",
-        Reason::AuthAccepted => "check the server's policy: anyone may get in",
-        Reason::MutualAuthFailed => "let the server send MS-CHAP2-Success (FreeRADIUS: mschap)",
-        reason => reason.mend(),
-    }
 }
 
 /// What an answer to a login showed.

@@ -86,6 +86,7 @@ fn part(mode: Mode, outcome: Outcome) -> radius::Part {
     radius::Part {
         mode,
         port: if matches!(mode, Mode::Acct | Mode::AcctStatus) { 1813 } else { 1812 },
+        source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99))),
         connect_time: None,
         tls: None,
         time: Duration::from_secs(2),
@@ -168,11 +169,42 @@ fn ok_says_who_was_accepted_and_with_what() {
 fn critical_when_the_only_server_is_silent() {
     let (text, code) = line(&[auth(silent())]);
     assert!(
-        text.starts_with("RADIUS CRITICAL - r1: no answer in 9.5 s [auth/radius_silent]: check")
+        text.starts_with(
+            "RADIUS CRITICAL - r1: no answer in 9.5 s [auth/radius_silent]: check server, port and \
+             firewall; is 192.0.2.99 a client with this secret there? |"
+        ),
+        "{text}"
     );
     assert_eq!(code, 2);
     let patient = Verdict { timeout: State::Unknown, ..Verdict::default() };
     assert_eq!(patient.text(&plan(1), &[auth(silent())], 0).1, 3);
+}
+
+#[test]
+fn first_step_fits_what_carries_the_packets() {
+    let mut stream = plan(1);
+    stream.carrier = Carrier::Tcp;
+    for (plan, phase, reason, mend) in [
+        (
+            &stream,
+            Phase::Auth,
+            Reason::RadiusSilent,
+            "compare the shared secret; read the server's log",
+        ),
+        (&stream, Phase::Auth, Reason::Closed, "it may not know 192.0.2.99 or its certificate"),
+        (&stream, Phase::Connect, Reason::Silent, "does it speak what --transport says?"),
+        (
+            &plan(1),
+            Phase::Auth,
+            Reason::AttributeUnexpected,
+            "compare the account's reply attributes",
+        ),
+        (&plan(1), Phase::Control, Reason::AttributeUnexpected, "--status-port"),
+        (&plan(1), Phase::Connect, Reason::Local, "mend what the message names"),
+    ] {
+        let (text, _) = Verdict::default().text(plan, &[auth(failed(phase, reason, "wrong"))], 0);
+        assert!(text.contains(mend), "{mend}: {text}");
+    }
 }
 
 #[test]
@@ -248,6 +280,26 @@ fn unsigned_replies_have_the_state_that_the_operator_sets() {
     let mut ignoring = plan(1);
     ignoring.signature = Signature::Ignored;
     assert_eq!(Verdict::default().text(&ignoring, &[auth(unsigned())], 0).1, 0);
+}
+
+#[test]
+fn unsigned_replies_are_told_where_nothing_worse_is() {
+    let unsigned = |outcome| auth(Outcome { signed: 0, unsigned: 1, ..outcome });
+    let rejected = || failed(Phase::Auth, Reason::AuthRejected, "server rejected user probe");
+    let keyless = || failed(Phase::Ccp, Reason::MppeKeysMissing, "accepted, but without MPPE keys");
+    let remark = "unsigned (CVE-2024-3596)";
+    let (text, _) = line(&[unsigned(rejected())]);
+    assert!(!text.contains(remark), "{text}");
+    let (text, _) = line(&[unsigned(keyless())]);
+    assert!(text.contains(", replies unsigned (CVE-2024-3596) [ccp/mppe_keys_missing]"), "{text}");
+    let strict = Verdict { unsigned: State::Critical, ..Verdict::default() };
+    let (text, code) = strict.text(&plan(1), &[unsigned(keyless())], 0);
+    assert!(
+        text.contains("without MPPE keys, replies unsigned (CVE-2024-3596) [auth/radius_unsigned]")
+    );
+    assert_eq!(code, 2);
+    let (text, _) = line(&[auth(accepted(&[3])), unsigned(accepted(&[3]))]);
+    assert!(text.contains("all 2 servers are well, replies of r2 unsigned"), "{text}");
 }
 
 #[test]
@@ -334,13 +386,23 @@ fn range_of_a_metric_holds_for_every_server() {
 }
 
 #[test]
+fn slowest_server_is_named() {
+    let mut verdict = Verdict::default();
+    verdict.thresholds.set("time", None, Some("0.0035".parse().unwrap()));
+    let (text, _) = verdict.text(&plan(1), &[auth(accepted(&[3])), auth(accepted(&[4]))], 0);
+    assert!(text.starts_with("RADIUS CRITICAL - time of r2 is 0.004 s, above 0.0035 s"), "{text}");
+    let (text, _) = verdict.text(&plan(1), &[auth(accepted(&[4]))], 0);
+    assert!(text.starts_with("RADIUS CRITICAL - time is 0.004 s"), "{text}");
+}
+
+#[test]
 fn one_server_that_cannot_be_resolved_has_its_line() {
     let mut nowhere = auth(accepted(&[1]));
     nowhere.parts.clear();
     nowhere.failure = Some(Failure::new(Phase::Resolve, Reason::NameNotFound, "r2 has no address"));
     let (text, code) = Verdict::default().text(&plan(1), &[auth(accepted(&[3])), nowhere], 1);
     assert_eq!(code, 2);
-    assert!(text.contains("1 of 2 servers well; r2: r2 has no address [resolve/name_not_found]"));
+    assert!(text.contains("1 of 2 servers well; r2 has no address [resolve/name_not_found]"));
 }
 
 #[test]
@@ -370,7 +432,8 @@ fn counters_of_the_server_become_metrics() {
     let mute = Outcome { times: milliseconds(&[1]), signed: 1, ..Outcome::default() };
     let (text, code) = Verdict::default().text(&asking, &[seen(vec![part(Mode::Status, mute)])], 0);
     assert_eq!(code, 2);
-    assert!(text.contains("sends no statistics: ask its status port"), "{text}");
+    let told = "answers, but sends no statistics [control/attribute_unexpected]: ask the server's";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub struct Part {
     pub mode: Mode,
     /// The server's port.
     pub port: u16,
+    /// The address of ours that the server saw, without a NAT in between.
+    pub source: Option<IpAddr>,
     /// How long the connection took, where there is one, TLS included.
     pub connect_time: Option<Duration>,
     /// What TLS agreed on.
@@ -204,6 +206,7 @@ impl Run<'_> {
         let mut part = Part {
             mode,
             port: peer.port(),
+            source: None,
             connect_time: None,
             tls: None,
             time: Duration::ZERO,
@@ -224,6 +227,7 @@ impl Run<'_> {
                 return part;
             }
         };
+        part.source = Some(transport.local().ip());
         if !matches!(self.plan.carrier, Carrier::Udp) {
             part.connect_time = Some(began.elapsed());
         }
@@ -249,7 +253,7 @@ impl Run<'_> {
         if let Carrier::Udp = self.plan.carrier {
             return match Transport::udp(peer, self.plan.source) {
                 Ok(transport) => Ok((transport, None)),
-                Err(error) => Err(no_socket(peer, &error)),
+                Err(error) => Err(no_socket(peer, self.plan.source, &error)),
             };
         }
         let stream = tcp::connect_from(self.plan.source, peer, self.deadline).await?;
@@ -298,9 +302,12 @@ impl Run<'_> {
     }
 }
 
-fn no_socket(peer: SocketAddr, error: &io::Error) -> (Reason, String) {
-    match error.kind() {
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+fn no_socket(peer: SocketAddr, source: Option<IpAddr>, error: &io::Error) -> (Reason, String) {
+    match (error.kind(), source) {
+        (io::ErrorKind::AddrNotAvailable, Some(source)) => {
+            (Reason::Local, format!("cannot send from {source}: it is no address of this host"))
+        }
+        (io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable, _) => {
             (Reason::Unreachable, format!("this host has no route to {}", peer.ip()))
         }
         _ => (Reason::Local, format!("cannot open a UDP socket for {peer}: {error}")),
