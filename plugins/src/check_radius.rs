@@ -4,12 +4,12 @@ mod report;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use pptp_probe::cli::{Common, Login, RadiusSecret};
+use pptp_probe::cli::{Common, Login, RadiusSecret, check_host, literal};
 use pptp_probe::crypto::radius::SharedSecret;
 use pptp_probe::method::Method;
 use pptp_probe::net::pcap::Capture;
@@ -192,9 +192,13 @@ impl Check for RadiusArgs {
         if self.hostname.len() > MOST_SERVERS {
             return Err(format!("at most {MOST_SERVERS} servers in one run"));
         }
-        if let Some(host) = self.hostname.iter().find(|host| host.is_empty()) {
-            return Err(format!("--hostname '{host}' is empty"));
+        for (index, host) in self.hostname.iter().enumerate() {
+            check_host(host, self.ipv4, self.ipv6)?;
+            if self.hostname[..index].contains(host) {
+                return Err(format!("--hostname {host} is given twice"));
+            }
         }
+        self.validate_source()?;
         if let Some(Quorum::AtLeast(needed)) = self.quorum
             && usize::from(needed) > self.hostname.len()
         {
@@ -203,6 +207,23 @@ impl Check for RadiusArgs {
         let does = |kind| self.kinds().contains(&kind);
         if !does(Kind::Auth) && (self.expect_reject || !self.expect.is_empty()) {
             return Err("--expect and --expect-reject are about logins: add auth to --mode".into());
+        }
+        let gives_keys = match self.auth_method {
+            None | Some(Method::MsChapV1 | Method::MsChapV2) => does(Kind::Auth),
+            Some(_) => false,
+        };
+        if self.require_mppe_keys && !gives_keys {
+            return Err("--require-mppe-keys needs a login by mschapv1 or mschapv2".into());
+        }
+        let is_checked = self.message_authenticator.is_none_or(|rule| rule == Signature::Checked);
+        if self.unsigned_state.is_some() && !is_checked {
+            return Err("--unsigned-state is for --message-authenticator auto".into());
+        }
+        let secret_files =
+            [&self.secret.secret_file, &self.login.password_file, &self.login.authfile];
+        let from_input = secret_files.into_iter().flatten().filter(|path| *path == Path::new("-"));
+        if from_input.count() > 1 {
+            return Err("standard input holds one secret only".into());
         }
         self.attributes()?;
         self.expectations()?;
@@ -228,6 +249,24 @@ impl Check for RadiusArgs {
 }
 
 impl RadiusArgs {
+    /// The address to send from and those to send to are of one family.
+    fn validate_source(&self) -> Result<(), String> {
+        let Some(source) = self.source else { return Ok(()) };
+        let (family, other) = if source.is_ipv4() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
+        let unwanted = if source.is_ipv4() { self.ipv6 } else { self.ipv4 };
+        if unwanted {
+            let option = other.to_lowercase();
+            return Err(format!("--source {source} is {family}, but --{option} is given"));
+        }
+        let differs = |host: &&String| {
+            literal(host).is_some_and(|address| address.is_ipv4() != source.is_ipv4())
+        };
+        match self.hostname.iter().find(differs) {
+            Some(host) => Err(format!("--source {source} is {family}, but {host} is {other}")),
+            None => Ok(()),
+        }
+    }
+
     fn kinds(&self) -> &[Kind] {
         if self.mode.is_empty() { &[Kind::Auth] } else { &self.mode }
     }
@@ -300,10 +339,10 @@ impl RadiusArgs {
     }
 
     fn servers(&self) -> Vec<Server> {
-        let family = match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (false, true) => Family::V6,
-            (false, false) => Family::Any,
+        let family = match (self.ipv4, self.ipv6, self.source) {
+            (true, ..) | (false, false, Some(IpAddr::V4(_))) => Family::V4,
+            (false, true, _) | (false, false, Some(IpAddr::V6(_))) => Family::V6,
+            (false, false, None) => Family::Any,
         };
         self.hostname.iter().map(|host| Server { host: host.clone(), family }).collect()
     }

@@ -83,31 +83,42 @@ impl Target {
     /// What no single argument can say about itself.
     ///
     /// # Errors
-    /// A sentence for what is neither a name nor an address, and for an address
-    /// of the family that is not wanted.
+    /// As for [`check_host`].
     pub fn validate(&self) -> Result<(), String> {
-        let host = self.hostname.as_str();
-        if host.is_empty() {
-            return Err("--hostname is empty".into());
-        }
-        match (self.literal(), self.ipv4, self.ipv6) {
-            (Some(IpAddr::V4(_)), _, true) => Err(format!("{host} is IPv4, but --ipv6 is given")),
-            (Some(IpAddr::V6(_)), true, _) => Err(format!("{host} is IPv6, but --ipv4 is given")),
-            (None, ..) if host.contains(':') => {
-                Err(format!("'{host}' is neither a name nor an address; a port is given by --port"))
-            }
-            _ => Ok(()),
-        }
+        check_host(&self.hostname, self.ipv4, self.ipv6)
     }
 
-    /// The address, where one is given instead of a name; with brackets or an
-    /// interface (`fe80::1%eth0`) too.
+    /// The address, where one is given instead of a name.
     pub fn literal(&self) -> Option<IpAddr> {
-        let host = self.hostname.as_str();
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let (address, interface) = host.split_once('%').unwrap_or((host, ""));
-        address.parse().ok().filter(|address: &IpAddr| interface.is_empty() || address.is_ipv6())
+        literal(&self.hostname)
     }
+}
+
+/// Whether `--hostname`, `-4` and `-6` can name a host together.
+///
+/// # Errors
+/// A sentence for what is neither a name nor an address, and for an address
+/// of the family that is not wanted.
+pub fn check_host(host: &str, ipv4: bool, ipv6: bool) -> Result<(), String> {
+    if host.is_empty() {
+        return Err("--hostname is empty".into());
+    }
+    match (literal(host), ipv4, ipv6) {
+        (Some(IpAddr::V4(_)), _, true) => Err(format!("{host} is IPv4, but --ipv6 is given")),
+        (Some(IpAddr::V6(_)), true, _) => Err(format!("{host} is IPv6, but --ipv4 is given")),
+        (None, ..) if host.contains(':') => {
+            Err(format!("'{host}' is neither a name nor an address; a port is given by --port"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The address, where one is given instead of a name; with brackets or an
+/// interface (`fe80::1%eth0`) too.
+pub fn literal(host: &str) -> Option<IpAddr> {
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let (address, interface) = host.split_once('%').unwrap_or((host, ""));
+    address.parse().ok().filter(|address: &IpAddr| interface.is_empty() || address.is_ipv6())
 }
 
 /// What an operator calls the target: `vpn.example.net:1723`.

@@ -495,9 +495,31 @@ fn arguments_that_do_not_go_together_are_misuse() {
         ("-H a --expect Clas", "Class"),
         ("-H a --retry 1:ok", "'1:ok' is no time"),
         ("-H a --message-authenticator maybe", "known are require auto off"),
+        ("-H a -H b -H a", "--hostname a is given twice"),
+        ("-H a -H 192.0.2.1:1812", "'192.0.2.1:1812' is neither a name nor an address"),
+        ("-H a -H 2001:db8::1 -4", "2001:db8::1 is IPv6, but --ipv4 is given"),
+        ("-H a --source ::1 -4", "--source ::1 is IPv6, but --ipv4 is given"),
+        ("-H 192.0.2.1 --source ::1", "--source ::1 is IPv6, but 192.0.2.1 is IPv4"),
+        ("-H a -H ::1 --source 192.0.2.9", "--source 192.0.2.9 is IPv4, but ::1 is IPv6"),
+        ("-H a --require-mppe-keys --auth-method pap", "needs a login by mschapv1 or mschapv2"),
+        ("-H a --require-mppe-keys --mode status", "needs a login by mschapv1 or mschapv2"),
+        ("-H a --message-authenticator off --unsigned-state ok", "--message-authenticator auto"),
+        ("-H a --secret-file - --password-file -", "standard input holds one secret only"),
     ] {
         let error = refusal(text);
         assert!(error.contains(what), "{text}: {error}");
+    }
+}
+
+#[test]
+fn source_chooses_the_family_of_a_name() {
+    for (text, family) in [
+        ("-H a", Family::Any),
+        ("-H a --source ::1", Family::V6),
+        ("-H a --source 192.0.2.9", Family::V4),
+        ("-H a -6", Family::V6),
+    ] {
+        assert_eq!(arguments(text).unwrap().servers()[0].family, family, "{text}");
     }
 }
 
