@@ -34,6 +34,18 @@ const MOST_REQUESTS: i64 = 1_000_000;
 /// The user of a session in accounting, where none is named.
 const ACCOUNTING_USER: &[u8] = b"pptp-monitor";
 
+/// Values of FreeRADIUS-Statistics-Type.
+mod statistics {
+    pub(super) const AUTH: u32 = 0x01;
+    pub(super) const ACCT: u32 = 0x02;
+    /// Start time and queue lengths.
+    pub(super) const INTERNAL: u32 = 0x10;
+    /// Those of the proxy too.
+    const ALL: u32 = 0x1f;
+
+    pub(super) const WORDS: &[(&str, u32)] = &[("auth", AUTH), ("acct", ACCT), ("all", ALL)];
+}
+
 /// The command line.
 #[derive(Debug, Args)]
 pub struct RadiusArgs {
@@ -152,8 +164,7 @@ pub struct RadiusArgs {
     parallel: Option<u32>,
 
     /// Ask FreeRADIUS for its counters: auth, acct or all
-    // The values of FreeRADIUS-Statistics-Type.
-    #[arg(long, value_name = "WHICH", value_parser = one_of(&[("auth", 0x01_u32), ("acct", 0x02), ("all", 0x1f)]))]
+    #[arg(long, value_name = "WHICH", value_parser = one_of(statistics::WORDS))]
     statistics: Option<u32>,
 
     /// Send again after this time, then after twice the time [default: 2, at most a quarter of -t]
@@ -186,6 +197,33 @@ impl Check for RadiusArgs {
 
     fn target(&self) -> String {
         self.hostname.join(",")
+    }
+
+    fn excludes(&self, label: &str) -> Option<&'static str> {
+        let lacks = |kind| (!self.kinds().contains(&kind)).then_some("this --mode");
+        let one_by_one = || (self.count.unwrap_or(1) == 1).then_some("--count 1");
+        let uncounted = |which| match self.statistics {
+            None => Some("no --statistics"),
+            Some(asked) => (asked & which == 0).then_some("this --statistics"),
+        };
+        match label {
+            "time" | "resolve_time" | "retransmissions" | "discarded" => None,
+            "servers" | "servers_ok" => (self.hostname.len() == 1).then_some("one --hostname"),
+            "connect_time" => (self.carriage() == Carriage::Udp).then_some("--transport udp"),
+            "tls_cert_days" => (self.carriage() != Carriage::Tls).then_some("no --transport tls"),
+            "auth_time" => lacks(Kind::Auth),
+            "auth_p95" | "auth_max" | "auth_rate" => lacks(Kind::Auth).or_else(one_by_one),
+            "acct_time" => lacks(Kind::Acct),
+            "status_time" => lacks(Kind::Status),
+            "status_p95" | "status_max" | "status_rate" => lacks(Kind::Status).or_else(one_by_one),
+            "acct_status_time" => lacks(Kind::Status).or_else(|| {
+                let is_asked = self.modes().iter().any(|(mode, _)| *mode == Mode::AcctStatus);
+                (!is_asked).then_some("one port for all")
+            }),
+            counter if counter.starts_with("auth_") => uncounted(statistics::AUTH),
+            counter if counter.starts_with("acct_") => uncounted(statistics::ACCT),
+            _ => uncounted(statistics::INTERNAL),
+        }
     }
 
     fn validate(&self) -> Result<(), String> {

@@ -10,6 +10,7 @@ use pptp_probe::probe::radius::{Carrier, Mode, Observation, Part, Plan, Server};
 use pptp_probe::proto::Failure;
 use pptp_probe::proto::radius::access::{KeyPolicy, Keys, Proof};
 use pptp_probe::proto::radius::client::Signature;
+use pptp_probe::proto::radius::exchange::Outcome;
 use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::wire::radius::{AttributeId, Code};
 
@@ -254,13 +255,17 @@ impl Judge<'_> {
             let complaint = self.complaint(failure, false, None);
             report = report.sub_result(complain(name, &complaint));
         }
-        for part in &seen.parts {
+        for (index, part) in seen.parts.iter().enumerate() {
             let label = format!("{name}:{} {}", part.port, part.mode.word());
             let sub = match self.part_complaint(part) {
                 Some(complaint) => complain(&label, &complaint),
                 None => Sub::ok(&label, self.part_success(part)),
             };
-            report = report.sub_result(self.metrics(sub, part, ordinal));
+            let mut sub = self.metrics(sub, part, ordinal);
+            if index == 0 {
+                sub = self.totals(sub, seen, ordinal);
+            }
+            report = report.sub_result(sub);
             let discarded = &part.outcome.discarded;
             if discarded.wrong() > 0 || discarded.duplicate > 0 {
                 let text = format!("{label}: thrown away: {}", discarded.describe());
@@ -349,10 +354,6 @@ impl Judge<'_> {
                 }
             }
         }
-        if matches!(part.mode, Mode::Auth | Mode::Status) {
-            add(Metric::number("retransmissions", outcome.retransmissions.into()));
-            add(Metric::number("discarded", outcome.discarded.wrong().into()));
-        }
         let expires_in = part.tls.as_ref().and_then(|agreed| agreed.expires_in);
         if let Some(expires_in) = expires_in {
             add(Metric::number("tls_cert_days", (expires_in.as_secs() / 86_400) as f64));
@@ -372,6 +373,21 @@ impl Judge<'_> {
             }
         }
         sub
+    }
+
+    /// What was counted with a server in all its parts.
+    fn totals(&self, sub: Sub, seen: &Observation, ordinal: u8) -> Sub {
+        let sum = |count: &dyn Fn(&Outcome) -> u32| -> f64 {
+            seen.parts.iter().map(|part| f64::from(count(&part.outcome))).sum()
+        };
+        let totals = [
+            ("retransmissions", sum(&|outcome| outcome.retransmissions)),
+            ("discarded", sum(&|outcome| outcome.discarded.wrong())),
+        ];
+        totals.into_iter().fold(sub, |sub, (label, total)| {
+            let metric = Metric::number(label, total).judged_by(self.thresholds);
+            sub.metric(metric.numbered(ordinal))
+        })
     }
 
     /// The worst that is wrong with a server.

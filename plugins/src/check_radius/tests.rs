@@ -419,6 +419,24 @@ fn what_was_thrown_away_and_what_came_late_is_told() {
 }
 
 #[test]
+fn what_was_sent_again_is_counted_for_the_whole_server() {
+    let again = |outcome, retransmissions| {
+        let discarded = Discarded { malformed: 1, ..Discarded::default() };
+        Outcome { retransmissions, discarded, ..outcome }
+    };
+    let accounted = Outcome { times: milliseconds(&[1, 2, 4]), ..Outcome::default() };
+    let both = seen(vec![
+        part(Mode::Auth, again(accepted(&[3]), 1)),
+        part(Mode::Acct, again(accounted, 3)),
+    ]);
+    let mut verdict = Verdict::default();
+    verdict.thresholds.set("retransmissions", Some("3".parse().unwrap()), None);
+    let (text, code) = verdict.text(&plan(1), &[both], 0);
+    assert!(text.contains("'retransmissions'=4;3 'discarded'=2 "), "{text}");
+    assert_eq!(code, 1);
+}
+
+#[test]
 fn counters_of_the_server_become_metrics() {
     let id = |number| AttributeId { vendor: 11344, number };
     let statistics = [(id(128), 4711), (id(164), 3), (id(176), 9)].into_iter().collect();
@@ -453,6 +471,34 @@ fn prometheus_tells_the_servers_apart() {
 fn every_label_has_room_for_a_number() {
     for label in report::METRICS {
         assert!(label.len() <= 16, "{label}");
+    }
+}
+
+#[test]
+fn ranges_of_what_is_not_measured_are_refused() {
+    let excluded = |text: &str| -> Vec<&str> {
+        let args = arguments(text).unwrap();
+        report::METRICS.iter().filter(|label| args.excludes(label).is_some()).copied().collect()
+    };
+    let everything = "-H a -H b --mode auth,status --count 2 --transport tls --statistics all";
+    assert_eq!(excluded(everything), ["acct_time", "acct_status_time"]);
+    let left = |text| report::METRICS.len() - excluded(text).len();
+    for (text, measured) in [("-H a", 1), ("-H a --mode acct", 1), ("-H a --mode status", 2)] {
+        // Beside time, resolve_time, retransmissions and discarded.
+        assert_eq!(left(text), 4 + measured, "{text}: {:?}", excluded(text));
+    }
+    for (text, label, option) in [
+        ("-H a", "servers_ok", "one --hostname"),
+        ("-H a", "connect_time", "--transport udp"),
+        ("-H a --transport tcp", "tls_cert_days", "no --transport tls"),
+        ("-H a", "auth_p95", "--count 1"),
+        ("-H a --mode acct", "auth_p95", "this --mode"),
+        ("-H a --mode status --status-port 9", "acct_status_time", "one port for all"),
+        ("-H a --mode status", "auth_requests", "no --statistics"),
+        ("-H a --mode status --statistics auth", "acct_requests", "this --statistics"),
+        ("-H a --mode status --statistics acct", "queue_auth", "this --statistics"),
+    ] {
+        assert_eq!(arguments(text).unwrap().excludes(label), Some(option), "{text}: {label}");
     }
 }
 
