@@ -356,7 +356,7 @@ impl Judge<'_> {
         }
         let expires_in = part.tls.as_ref().and_then(|agreed| agreed.expires_in);
         if let Some(expires_in) = expires_in {
-            add(Metric::number("tls_cert_days", (expires_in.as_secs() / 86_400) as f64));
+            add(Metric::days("tls_cert_days", expires_in));
         }
         let counter = |number| {
             let id = AttributeId { vendor: FREERADIUS, number };

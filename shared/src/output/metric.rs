@@ -10,6 +10,9 @@ use std::time::Duration;
 use super::{Range, State, Thresholds};
 use crate::reason::Phase;
 
+/// Seconds of one day.
+pub(super) const SECONDS_OF_DAY: u64 = 86_400;
+
 /// The unit of measurement of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -21,6 +24,8 @@ pub enum Unit {
     Octets,
     /// A number that only grows, UOM `c`.
     Counter,
+    /// Whole days, without a UOM.
+    Days,
     /// No unit.
     None,
 }
@@ -33,7 +38,7 @@ impl Unit {
             Self::Percent => "%",
             Self::Octets => "B",
             Self::Counter => "c",
-            Self::None => "",
+            Self::Days | Self::None => "",
         }
     }
 
@@ -43,6 +48,7 @@ impl Unit {
             Self::Seconds => " s",
             Self::Percent => " %",
             Self::Octets => " B",
+            Self::Days => " days",
             Self::Counter | Self::None => "",
         }
     }
@@ -93,6 +99,11 @@ impl Metric {
     /// A number that only grows.
     pub fn counter(label: &'static str, value: u64) -> Self {
         Self::new(label, Value::Integer(value), Unit::Counter)
+    }
+
+    /// A time in whole days, for what ends in weeks or months.
+    pub fn days(label: &'static str, value: Duration) -> Self {
+        Self::new(label, Value::Integer(value.as_secs() / SECONDS_OF_DAY), Unit::Days)
     }
 
     /// A number without unit, to six decimals. What is not a finite number is
@@ -329,6 +340,10 @@ mod tests {
             "'frames'=18446744073709551615c"
         );
         assert_eq!(perfdata(&Metric::number("key_bits", 128.0)), "'key_bits'=128");
+        let left = Metric::days("cert_days", Duration::from_secs(30 * 86_400 - 1));
+        assert_eq!(perfdata(&left), "'cert_days'=29");
+        let left = left.judged_by(&thresholds("cert_days", "30:", "7:"));
+        assert_eq!(left.complaint().unwrap(), "cert_days is 29 days, below 30 days");
     }
 
     #[test]

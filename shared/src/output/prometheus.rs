@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use super::metric::{decimal, seconds};
+use super::metric::{SECONDS_OF_DAY, decimal, seconds};
 use super::text::clean;
 use super::{Identity, Metric, Report, State, Unit};
 use crate::reason::Phase;
@@ -123,7 +123,7 @@ impl Page {
 /// The metric's name with the suffix of its base unit, none of them twice.
 fn name(metric: &Metric) -> String {
     let suffix = match metric.unit() {
-        Unit::Seconds => "_seconds",
+        Unit::Seconds | Unit::Days => "_seconds",
         Unit::Percent => "_ratio",
         Unit::Octets => "_bytes",
         Unit::Counter => "_total",
@@ -132,15 +132,17 @@ fn name(metric: &Metric) -> String {
     let stem = match metric.label() {
         // promtool takes the word for a unit, for which bytes should stand.
         "mppe_bits" => "mppe_key_length",
+        label if metric.unit() == Unit::Days => label.strip_suffix("_days").unwrap_or(label),
         label => label.strip_suffix(suffix).unwrap_or(label),
     };
     format!("pptp_{stem}{suffix}")
 }
 
-/// The value in the base unit: a percentage becomes a ratio.
+/// The value in the base unit: a percentage becomes a ratio, days seconds.
 fn base_value(metric: &Metric) -> String {
     match metric.unit() {
         Unit::Percent => decimal(metric.value() / 100.0),
+        Unit::Days => decimal(metric.value() * SECONDS_OF_DAY as f64),
         _ => metric.decimal(),
     }
 }

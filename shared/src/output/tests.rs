@@ -288,8 +288,12 @@ fn prometheus_has_no_name_that_promtool_complains_about() {
 fn prometheus_writes_a_unit_suffix_once() {
     let report = Report::ok("")
         .metric(Metric::octets("sent_bytes", 1))
+        .metric(Metric::days("cert_days", Duration::from_secs(2 * 86_400)))
         .metric(Metric::percent("loss", 12.5));
     let text = lines(&report, Format::Prometheus, 0);
+    assert!(text.contains(
+        "\npptp_cert_seconds{check=\"check_pptp_gre\",target=\"192.0.2.1:1723\"} 172800\n"
+    ));
     assert!(text.contains("\npptp_sent_bytes{"));
     assert!(
         text.contains(
