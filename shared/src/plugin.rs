@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::PanicHookInfo;
 use std::time::{Duration, Instant};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, Command};
 
 use crate::cli::{Common, Timeout, expand_extra_opts, raw_option};
@@ -244,7 +244,15 @@ fn parse<A: Check>(argv: &[OsString]) -> Result<(A, Thresholds), Refusal> {
 impl From<clap::Error> for Refusal {
     fn from(error: clap::Error) -> Self {
         let text = error.render().to_string();
+        let is_about_port = matches!(
+            error.get(ContextKind::InvalidArg),
+            Some(ContextValue::String(argument)) if argument.starts_with("--port ")
+        );
         match error.kind() {
+            // Other plugins take a password by -p: the value is not repeated.
+            ErrorKind::ValueValidation if is_about_port => Self::Misuse(
+                "--port takes a number from 1 to 65535, and no option a password itself".into(),
+            ),
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Said(text),
             _ => {
                 // The first paragraph says what is wrong; usage and tips follow.
@@ -446,6 +454,10 @@ mod tests {
                 "--threshold knows no metric 'rtt'; known are connect_time echo_rtt",
             ),
             ("-H a --password=hunter2", "unexpected argument '--password' found"),
+            (
+                "-H a -p hunter2",
+                "--port takes a number from 1 to 65535, and no option a password itself",
+            ),
             ("-H nowhere", "--hostname nowhere leads nowhere"),
             (
                 "-H a --extra-opts=a@/nonexistent",
