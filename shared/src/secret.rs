@@ -226,8 +226,11 @@ pub fn readable_by_others(path: &Path) -> Option<String> {
 /// # Errors
 /// A sentence that names the file and the mend.
 pub fn refuse_public(path: &Path) -> Result<(), String> {
-    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-    if path != Path::new("-") && mode & 0o004 != 0 {
+    let is_public = std::fs::metadata(path).is_ok_and(|metadata| {
+        // That a directory holds no secret is for whoever reads it to say.
+        !metadata.is_dir() && metadata.permissions().mode() & 0o004 != 0
+    });
+    if path != Path::new("-") && is_public {
         let name = source_name(path);
         return Err(format!("{name} can be read by everyone; run: chmod o= {name}"));
     }
@@ -499,6 +502,17 @@ mod tests {
         let path = scratch.file("auth", b"hunter2");
         let error = error_of(AuthFile::read(&path, soon()));
         assert_eq!(error, format!("{}, line 1: no '=' in it", path.display()));
+    }
+
+    #[test]
+    fn a_directory_is_called_one() {
+        let scratch = Scratch::new("directory");
+        std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(refuse_public(&scratch.0), Ok(()));
+        assert!(error_of(Secret::from_file(&scratch.0, soon())).ends_with("Is a directory"));
+        let path = scratch.file("secret", b"word");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(refuse_public(&path).is_err());
     }
 
     #[test]
