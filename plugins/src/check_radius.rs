@@ -21,6 +21,7 @@ use pptp_probe::probe::radius::{self, Carrier, Mode, Plan, Server};
 use pptp_probe::proto::auth::Credentials;
 use pptp_probe::proto::radius::access::{self, KeyPolicy};
 use pptp_probe::proto::radius::client::{Retransmission, Signature};
+use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::secret::{Secret, Unread, refuse_public};
 use pptp_probe::wire::radius::AttributeId;
 use pptp_probe::wire::radius::dictionary::{Expectation, parse_assignment};
@@ -385,8 +386,8 @@ impl RadiusArgs {
         self.hostname.iter().map(|host| Server { host: host.clone(), family }).collect()
     }
 
-    /// Everything that is asked, secrets read until `deadline`.
-    fn plan(&self, deadline: Instant) -> Result<Plan, Unread> {
+    /// Everything that is asked over `carrier`, secrets read until `deadline`.
+    fn plan(&self, carrier: Carrier, deadline: Instant) -> Result<Plan, Unread> {
         let secret = self.shared_secret(deadline)?;
         let mut username = ACCOUNTING_USER.to_vec();
         let login = if self.kinds().contains(&Kind::Auth) {
@@ -418,7 +419,7 @@ impl RadiusArgs {
         let standard = Retransmission::default().initial.min(self.common.timeout().duration / 4);
         let initial = self.retry.unwrap_or(standard);
         Ok(Plan {
-            carrier: self.carrier()?,
+            carrier,
             source: self.source,
             secret,
             signature,
@@ -443,7 +444,9 @@ pub fn main(argv: Vec<OsString>) -> ! {
 
 fn prepare(args: &RadiusArgs, deadline: Instant) -> Result<(Plan, Option<Capture>), Report> {
     // Read while the rights that may be needed for the files are there.
-    let plan = args.plan(deadline).map_err(session::unread)?;
+    let carrier = args.carrier();
+    let carrier = carrier.map_err(|what| Report::failed(Phase::Connect, Reason::Local, what))?;
+    let plan = args.plan(carrier, deadline).map_err(session::unread)?;
     let (capture, _) = session::open(&args.common, false)?;
     Ok((plan, capture))
 }

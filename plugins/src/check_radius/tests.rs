@@ -558,6 +558,15 @@ fn arguments_that_do_not_go_together_are_misuse() {
 }
 
 #[test]
+fn certificate_that_cannot_be_read_is_not_called_a_secret() {
+    let args = arguments("-H a --transport tls --ca-file /nonexistent").unwrap();
+    let report = prepare(&args, Instant::now()).err().unwrap();
+    let verdict = report.verdict().unwrap();
+    assert_eq!((verdict.phase, verdict.reason), (Phase::Connect, Reason::Local));
+    assert_eq!(verdict.mend, Reason::Local.mend());
+}
+
+#[test]
 fn source_chooses_the_family_of_a_name() {
     for (text, family) in [
         ("-H a", Family::Any),
