@@ -376,7 +376,7 @@ fn unmet(expected: &Expectation, reply: &Packet<'_>) -> Option<String> {
     if reply.all(id).any(|value| expected.matches(value)) {
         return None;
     }
-    let given: Vec<_> = reply.all(id).map(|value| dictionary::describe(id, value)).collect();
+    let given: Vec<_> = reply.all(id).map(|value| shown(id, value)).take(3).collect();
     Some(match given.as_slice() {
         [] => format!("accepted, but without {}", dictionary::name(id)),
         given => {
@@ -384,6 +384,17 @@ fn unmet(expected: &Expectation, reply: &Packet<'_>) -> Option<String> {
             format!("accepted with {name} {}, expected was {expected}", given.join(" and "))
         }
     })
+}
+
+/// A value as one short piece of ASCII text.
+fn shown(id: AttributeId, value: &[u8]) -> String {
+    const MAX: usize = 80;
+    let mut text = dictionary::describe(id, value);
+    if text.len() > MAX {
+        text.truncate(MAX);
+        text.push_str("...");
+    }
+    text
 }
 
 fn rejected(user: &str, method: Method, reply: &Packet<'_>) -> Failure {

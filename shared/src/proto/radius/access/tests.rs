@@ -288,6 +288,22 @@ fn unmet_expectations_name_what_came() {
 }
 
 #[test]
+fn many_long_values_make_no_long_sentence() {
+    let mut login = login(Method::Pap, PASSWORD);
+    login.expectations = vec!["Reply-Message=hello".parse().unwrap()];
+    let mut draft = Draft::new(Code::AccessAccept, 1, &[0; 16]);
+    (0..15).for_each(|_| draft.attribute(id::REPLY_MESSAGE, &[b'a'; 253]));
+    let access = examined(&login, &recorded_attempt(), &draft.finish().unwrap());
+    let value = "a".repeat(80);
+    assert_eq!(
+        access.failure.unwrap().detail,
+        format!(
+            "accepted with Reply-Message {value}... and {value}... and {value}..., expected was hello"
+        )
+    );
+}
+
+#[test]
 fn methods_and_passwords_that_radius_cannot_carry() {
     assert!(login(Method::EapMd5, PASSWORD).check().is_err());
     assert!(login(Method::None, PASSWORD).check().is_err());
