@@ -141,7 +141,7 @@ pub struct Exchange {
     entropy: Entropy,
     attempts: BTreeMap<u8, Attempt>,
     began: Instant,
-    /// For how long the session in accounting has been going on.
+    /// How much of the session in accounting was written down.
     step: usize,
     unreachable: Option<Unreachable>,
     unreachables: u32,
@@ -320,7 +320,14 @@ impl Exchange {
             && self.client.outstanding() < self.task.parallel()
         {
             let Some(identifier) = self.client.free_identifier() else { return };
-            match self.compose(identifier, now) {
+            let composed = match (&self.task, self.step()) {
+                // What could not be ended is not begun; a Stop is the longest.
+                (Task::Accounting { .. }, Step::Start) => self
+                    .compose(identifier, Step::Stop, now)
+                    .and_then(|_| self.compose(identifier, Step::Start, now)),
+                (_, step) => self.compose(identifier, step, now),
+            };
+            match composed {
                 Ok(octets) => {
                     self.outcome.requests += 1;
                     self.client.request(octets, now);
@@ -335,8 +342,18 @@ impl Exchange {
         self.finished |= is_complete;
     }
 
-    /// The next request.
-    fn compose(&mut self, identifier: u8, now: Instant) -> Result<Vec<u8>, crate::wire::Error> {
+    /// Where the session in accounting is.
+    fn step(&self) -> Step {
+        Step::ALL[self.step.min(Step::ALL.len() - 1)]
+    }
+
+    /// The next request; in accounting the one of `step`.
+    fn compose(
+        &mut self,
+        identifier: u8,
+        step: Step,
+        now: Instant,
+    ) -> Result<Vec<u8>, crate::wire::Error> {
         let code = self.task.code();
         // An Accounting-Request is signed in this place, below.
         let authenticator = match self.task {
@@ -356,7 +373,6 @@ impl Exchange {
                 self.attempts.insert(identifier, attempt);
             }
             Task::Accounting { username, session_id } => {
-                let step = Step::ALL[self.step.min(Step::ALL.len() - 1)];
                 draft.attribute(id::USER_NAME, username);
                 let seconds = now.saturating_duration_since(self.began).as_secs();
                 account(&mut draft, step, session_id, seconds as u32);
@@ -475,10 +491,7 @@ impl Exchange {
     /// What is being waited for, in an operator's words.
     fn waiting(&self) -> String {
         let what = match &self.task {
-            Task::Accounting { .. } => {
-                let step = Step::ALL[self.step.min(Step::ALL.len() - 1)];
-                format!("Accounting-Request ({})", step.name())
-            }
+            Task::Accounting { .. } => format!("Accounting-Request ({})", self.step().name()),
             task => task.code().to_string(),
         };
         match self.client.oldest() {
@@ -493,13 +506,17 @@ impl Exchange {
 
     fn finish(&mut self, failure: Failure) {
         self.outcome.failure = Some(failure);
-        // The last step is the Stop itself, sent again as often as there was time.
-        let is_open = self.outcome.requests > 0 && self.step + 1 < Step::ALL.len();
-        if matches!(self.task, Task::Accounting { .. }) && is_open && !self.finished {
-            // Whether the Start arrived is not known, so there is a Stop.
-            self.step = Step::ALL.len() - 1;
-            let identifier = self.client.free_identifier().unwrap_or_default();
-            self.farewell = self.compose(identifier, self.began).ok();
+        let is_accounting = matches!(self.task, Task::Accounting { .. });
+        if is_accounting && self.outcome.requests > 0 && !self.finished {
+            self.farewell = match self.step() {
+                // The Stop itself was asked for; it may not have gone out yet.
+                Step::Stop => self.client.poll_transmit().map(<[u8]>::to_vec),
+                // Whether the Start arrived is not known, so there is a Stop.
+                Step::Start | Step::InterimUpdate => {
+                    let identifier = self.client.free_identifier().unwrap_or_default();
+                    self.compose(identifier, Step::Stop, self.began).ok()
+                }
+            };
         }
         self.finished = true;
     }

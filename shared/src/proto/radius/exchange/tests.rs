@@ -142,6 +142,40 @@ fn session_in_accounting_that_was_begun_is_ended_whatever_happens() {
     }
 }
 
+#[test]
+fn stop_that_was_not_yet_sent_goes_out_after_the_end() {
+    let now = Instant::now();
+    let mut exchange = begin(accounting(), now);
+    for _ in 0..2 {
+        let octets = exchange.poll_transmit().unwrap().to_vec();
+        exchange.handle_input(&reply(Code::AccountingResponse, &octets, &[]), now);
+    }
+    exchange.handle_closed();
+    let farewell = sent(&mut exchange);
+    let [stop] = &farewell[..] else { panic!("{} packets", farewell.len()) };
+    let packet = Packet::parse(stop).unwrap();
+    assert_eq!(packet.find(id::ACCT_STATUS_TYPE), Some(&[0, 0, 0, 2][..]));
+}
+
+#[test]
+fn session_whose_stop_is_too_long_is_not_begun() {
+    let now = Instant::now();
+    // A Start with these fits, a Stop is 36 octets longer.
+    let mut attributes = vec![(id::REPLY_MESSAGE, vec![b'a'; 253]); 15];
+    for (length, begun) in [(191, true), (192, false)] {
+        attributes.truncate(15);
+        attributes.push((id::REPLY_MESSAGE, vec![b'a'; length]));
+        let config = config(Some(Retransmission::default()));
+        let mut exchange = Exchange::new(accounting(), attributes.clone(), config, entropy(), now);
+        assert_eq!(exchange.is_finished(), !begun);
+        assert_eq!(exchange.poll_transmit().is_some(), begun);
+        exchange.abort();
+        assert_eq!(exchange.poll_transmit().is_some(), begun, "the Stop");
+        let expected = if begun { Reason::Interrupted } else { Reason::Local };
+        assert_eq!(reason(exchange), Some(expected));
+    }
+}
+
 /// RFC 2759, section 9.2 has the values, with the challenge of the gateway.
 #[test]
 fn login_by_mschapv2_carries_challenge_and_response() {
