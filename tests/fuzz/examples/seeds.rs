@@ -4,7 +4,8 @@
 //!
 //! Of messages and frames that differ in values alone the first is kept. The
 //! seeds of `session` are scripts of its own language: a gateway that is left
-//! alone to answer, for each goal and method.
+//! alone to answer, for each goal and method. So are those of `radius_client`:
+//! a server that answers as it should, and each way to get it wrong.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,6 +28,7 @@ fn main() -> io::Result<()> {
         for (protocol, payload) in datagrams(&fs::read(&path)?) {
             match protocol {
                 6 => writer.control(&payload)?,
+                17 => writer.radius(&payload)?,
                 47 => writer.gre(&payload)?,
                 _ => {}
             }
@@ -36,6 +38,15 @@ fn main() -> io::Result<()> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         writer.session(&name, &fs::read_to_string(&path)?)?;
     }
+    let samples = fs::read_to_string(root.join("shared/src/wire/radius/samples.rs"))?;
+    for text in samples.split('"').skip(1).step_by(2) {
+        let digits: String = text.split_ascii_whitespace().collect();
+        if digits.len() >= 40 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            writer.radius_packet(&unhex(&digits))?;
+        }
+    }
+    writer.radius_texts()?;
+    writer.radius_client()?;
     writer.mppe()?;
     writer.structured()
 }
@@ -200,6 +211,91 @@ impl Writer {
         steps.insert(steps.len() / 2, Step::Due);
         steps.insert(steps.len() / 3, Step::Wait(80));
         self.write("session_raw", &format!("{name}-slow"), &emit_script(goal, &steps))
+    }
+
+    /// A UDP datagram, if it is from or to a server.
+    fn radius(&mut self, datagram: &[u8]) -> io::Result<()> {
+        let is_server = |port: &[u8]| matches!(port, [0x07, 0x14 | 0x15]);
+        match datagram.split_at_checked(8) {
+            Some((header, octets)) if header[..4].chunks(2).any(is_server) => {
+                self.radius_packet(octets)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn radius_packet(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.shaped("radius", "packet", 1, octets)?;
+        self.shaped("radius", "stream", 1, &[octets, octets, &octets[..3]].concat())?;
+        let Some(attributes) = octets.get(20..) else { return Ok(()) };
+        // As a reply to a login with MS-CHAPv2, signed.
+        let [high, low] = (attributes.len() as u16).to_be_bytes();
+        let script = [1, 0, octets[0], 1, high, low];
+        let script = [&[3, 0, 0, 0, 9, 200, 0, 0, 0], &script[..], attributes].concat();
+        self.shaped("radius_client", "reply", 12, &script)
+    }
+
+    fn radius_texts(&mut self) -> io::Result<()> {
+        let texts = [
+            "Calling-Station-Id=192.0.2.1",
+            "Delegated-IPv6-Prefix=2001:db8::/48",
+            "Event-Timestamp=2001-02-03T04:05:06Z",
+            "Framed-Interface-Id=0:0:0:1",
+            "Framed-IP-Address=192.0.2.1",
+            "NAS-IPv6-Address=2001:db8::1",
+            "NAS-Port-Type=Virtual",
+            "Tunnel-Client-Endpoint:1=192.0.2.1",
+            "Tunnel-Type:1=PPTP",
+            "Mikrotik-Rate-Limit=10M/10M",
+            "26.9.1=0x6970",
+            "Attr-26.311.7=0x00000001",
+        ];
+        texts.iter().enumerate().try_for_each(|(number, text)| {
+            self.write("radius", &format!("text-{number:02}"), text.as_bytes())
+        })
+    }
+
+    fn radius_client(&mut self) -> io::Result<()> {
+        // The code that a task wants, as a reply to all that wait.
+        let tasks = [
+            ("pap", 2),
+            ("chap", 2),
+            ("mschapv1", 2),
+            ("mschapv2", 2),
+            ("accounting", 5),
+            ("status", 2),
+        ];
+        for (kind, (name, code)) in tasks.into_iter().enumerate() {
+            let kind = kind as u8;
+            let all = [2, code];
+            let one = |how: u8| [1, 0, code, how];
+            let steps = [
+                ("well", all.repeat(3)),
+                // Sent again, answered; answered once more; from elsewhere.
+                ("late", [&[7, 6, 0, 9], &one(3)[..], &one(11), &one(19), &all, &[8]].concat()),
+                // With a bit flipped, a wrong signature, no signature, noise.
+                ("wrong", [&one(7)[..], &[0, 50], &one(67), &one(2), &[0, 2, 2, 9, 8]].concat()),
+                ("refused", [&all[..], &[1, 0, 52, 35], &[1, 0, 3, 1, 0, 0]].concat()),
+                ("unreachable", [&[4, 7], &all[..], &[5, 7, 4]].concat()),
+                // The end comes before the next request is sent.
+                ("closed", [&all[..], &[0x82, code, 3]].concat()),
+                ("aborted", [&all[..], &[7, 9]].concat()),
+            ];
+            for (what, steps) in steps {
+                // Seven requests, three at once; replies must be signed.
+                let script = [&[kind, 3, 2, 1, 250, 200, 0, 0, 0x10], &steps[..]].concat();
+                self.write("radius_client", &format!("{name}-{what}"), &script)?;
+            }
+        }
+        // An Access-Accept with many values that were not expected.
+        let script =
+            [&[0, 0, 0, 0, 9, 200, 0, 0, 0x10, 1, 0, 2, 1, 3, 232], &[11, 2].repeat(500)[..]];
+        self.write("radius_client", "unexpected", &script.concat())?;
+        // All identifiers more than once.
+        let script = [&[0, 255, 255, 0, 9, 200, 0, 0, 0], &[2, 2].repeat(4)[..]].concat();
+        self.write("radius_client", "all-at-once", &script)?;
+        let script = [&[0, 255, 0, 0, 9, 200, 0, 0, 0], &[2, 2].repeat(300)[..]].concat();
+        self.write("radius_client", "one-by-one", &script)
     }
 
     fn mppe(&mut self) -> io::Result<()> {

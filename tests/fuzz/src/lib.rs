@@ -1,9 +1,9 @@
 //! What the fuzz targets do with their octets: one function each.
 //!
-//! `decoders` takes every decoder, `machines` the machines that are worth a
-//! target of their own, `sessions` whole sessions. Beside panics each
-//! looks for what must hold whatever a peer sends; a broken promise is a
-//! panic, too.
+//! `decoders` takes every decoder of PPTP, `machines` the machines that are
+//! worth a target of their own, `sessions` whole sessions; `radius` and
+//! `radius_client` the same for RADIUS. Beside panics each looks for what must
+//! hold whatever a peer sends; a broken promise is a panic, too.
 
 #![forbid(unsafe_code)]
 
@@ -12,11 +12,15 @@ use pptp_probe as probe;
 mod decoders;
 mod gateway;
 mod machines;
+mod radius;
+mod radius_client;
 mod script;
 mod sessions;
 
 pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
 pub use machines::{auth, mppe};
+pub use radius::radius;
+pub use radius_client::radius_client;
 pub use sessions::{raw as session_raw, structured as session};
 
 /// What a seed for [`session_raw`] is made of.
