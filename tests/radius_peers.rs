@@ -5,14 +5,16 @@
 //! Needs root and the packages of `tests/testbed/packages`; `tests/run` sees
 //! to both. Without the feature `peers` none of this is built.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+#[path = "support/freeradius.rs"]
+mod freeradius;
 #[path = "support/seen.rs"]
 mod seen;
 
+use freeradius::FreeRadius;
 use seen::Seen;
 
 const CHECK: &str = env!("CARGO_BIN_EXE_check_radius");
@@ -21,7 +23,7 @@ const PASSWORD: &str = "Pr0be-secret";
 
 /// A FreeRADIUS of its own; it ends with the test.
 struct Server {
-    child: Child,
+    _process: FreeRadius,
     port: u16,
     state: PathBuf,
 }
@@ -40,18 +42,9 @@ impl Server {
             std::env::temp_dir().join(format!("radius-peers-{}-{port}", std::process::id()));
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../tests/testbed/freeradius/freeradius-local");
-        let mut child = Command::new(script)
-            .args(["--addr", address, "--port", &port.to_string(), "--state"])
-            .arg(&state)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the script runs");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says something");
-        assert_eq!(line, "ready\n", "FreeRADIUS did not start");
-        Self { child, port, state }
+        let mut command = Command::new(script);
+        command.args(["--addr", address, "--port", &port.to_string(), "--state"]).arg(&state);
+        Self { _process: FreeRadius::start(&mut command), port, state }
     }
 
     fn check(&self, arguments: &str) -> Seen {
@@ -73,9 +66,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").arg(pid).status();
-        let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.state);
     }
 }

@@ -13,9 +13,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[path = "support/freeradius.rs"]
+mod freeradius;
 #[path = "support/seen.rs"]
 mod seen;
 
+use freeradius::FreeRadius;
 use seen::Seen;
 
 const GATEWAY: &str = "10.77.0.2";
@@ -195,7 +198,7 @@ fn gateway_and_its_radius_server_agree() {
 
 /// FreeRADIUS in the namespace of a bed, until it is dropped.
 struct Radius {
-    child: Child,
+    _process: FreeRadius,
     secret: PathBuf,
 }
 
@@ -203,26 +206,17 @@ impl Radius {
     fn beside(bed: &Bed) -> Self {
         let script = script().with_file_name("freeradius").join("freeradius-local");
         let script = script.display().to_string();
-        let mut child = bed
-            .command(&["exec", &script, "--addr", RADIUS, "--port", "1812"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the script runs");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says something");
-        assert_eq!(line, "ready\n", "FreeRADIUS did not start");
+        let mut command = bed.command(&["exec", &script, "--addr", RADIUS, "--port", "1812"]);
+        let process = FreeRadius::start(&mut command);
         let secret = std::env::temp_dir().join(format!("radius-secret-{}", std::process::id()));
         std::fs::write(&secret, "testing123\n").expect("it can be written");
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("mode");
-        Self { child, secret }
+        Self { _process: process, secret }
     }
 }
 
 impl Drop for Radius {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.secret);
     }
 }
