@@ -45,6 +45,9 @@ fn main() -> io::Result<()> {
             writer.radius_packet(&unhex(&digits))?;
         }
     }
+    // Two of Microsoft's in one attribute, as RFC 2865, section 5.26 allows.
+    let two = "02090026000000000000000000000000000000001a1200000137070600000001080600000006";
+    writer.write("radius", "two-of-a-vendor", &unhex(two))?;
     writer.radius_texts()?;
     writer.radius_client()?;
     writer.mppe()?;
