@@ -1,9 +1,21 @@
-//! How probe results are numbered in the PPTP MIBs.
+//! How probe results are numbered in the PPTP MIBs, and what serves them.
+//!
+//! Read the modules in this order; each uses only those above it.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`mib_text`] | `mibs/` as a table |
+//! | [`oid`] | object identifiers |
+//! | [`value`] | values of managed objects |
+//! | [`view`] | what a front end reads, whoever fills it |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
 pub mod mib_text;
+pub mod oid;
+pub mod value;
+pub mod view;
 
 /// Root of everything in `mibs/`, under NET-SNMP's netSnmpPlaypen
 /// (1.3.6.1.4.1.8072.9999.9999), which is meant for private use.
