@@ -8,10 +8,12 @@
 //! | [`oid`] | object identifiers |
 //! | [`value`] | values of managed objects |
 //! | [`view`] | what a front end reads, whoever fills it |
+//! | [`agentx`] | the subagent's side of AgentX: octets and the session |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
+pub mod agentx;
 pub mod mib_text;
 pub mod oid;
 pub mod value;

@@ -8,6 +8,7 @@
 use std::fmt;
 
 /// An enum over a code field: known codes by name, others as `Other(n)`.
+#[macro_export]
 macro_rules! codes {
     ($(#[$outer:meta])* $name:ident($repr:ty) { $($(#[$inner:meta])* $variant:ident = $number:literal, $text:literal;)* }) => {
         $(#[$outer])*
