@@ -16,7 +16,7 @@
 //! +---------------+---------------+---------------+---------------+
 //! ```
 //!
-//! It leaves out who may say what when: that is for the session.
+//! It leaves out who may say what when: that is [`super::session`].
 //!
 //! What real masters do: Net-SNMP takes a PDU of more than 65536 octets for
 //! malformed, and looks for a context in every PDU whose flags announce one,
