@@ -5,7 +5,7 @@
 use pptp_probe::wire::{self, Error, Result};
 
 use super::pdu::{ByteOrder, VarBind};
-use crate::oid::{MAX_LENGTH, Oid};
+use crate::oid::Oid;
 use crate::value::Value;
 
 /// What every name that may be shortened begins with (section 5.1).
@@ -24,6 +24,13 @@ const COUNTER64: u16 = 70;
 const NO_SUCH_OBJECT: u16 = 128;
 const NO_SUCH_INSTANCE: u16 = 129;
 const END_OF_MIB_VIEW: u16 = 130;
+
+/// Writes `ids` over `room`.
+fn fill(room: &mut [[u8; 4]], ids: &[u32], octets: impl Fn(u32) -> [u8; 4]) {
+    for (four, &id) in room.iter_mut().zip(ids) {
+        *four = octets(id);
+    }
+}
 
 /// Octets of padding behind `length` octets.
 fn padding(length: usize) -> usize {
@@ -206,12 +213,14 @@ impl<'a> Writer<'a> {
             _ => (0, ids),
         };
         self.slice(&[ids.len() as u8, prefix, include.into(), 0]);
-        let mut octets = [[0; 4]; MAX_LENGTH];
-        let octets = &mut octets[..ids.len()];
-        for (four, &id) in octets.iter_mut().zip(ids) {
-            *four = self.u32_octets(id);
+        let begin = self.out.len();
+        self.out.resize(begin + 4 * ids.len(), 0);
+        let (room, _) = self.out[begin..].as_chunks_mut();
+        // The order is looked at once: names are most of what is written.
+        match self.order {
+            ByteOrder::Network => fill(room, ids, u32::to_be_bytes),
+            ByteOrder::Little => fill(room, ids, u32::to_le_bytes),
         }
-        self.slice(octets.as_flattened());
     }
 
     /// A VarBind (section 5.4).
