@@ -151,7 +151,12 @@ fn run(config: Config, path: &Path, orders: &Receiver<Order>, told: &Sender<Even
                     }
                     Err(_) => session.handle_closed(Instant::now()),
                 },
-                Event::Disconnected(_) => stream = None,
+                Event::Disconnected(_) => {
+                    if let (Some(mut left), Some(octets)) = (stream.take(), session.poll_transmit())
+                    {
+                        let _ = left.write_all(octets);
+                    }
+                }
                 Event::Finished => return session.counters(),
                 Event::Serving { .. } | Event::RegionRefused { .. } | Event::Refused { .. } => {}
             }

@@ -168,6 +168,166 @@ fn requests_of_snmpd() {
 }
 
 #[test]
+fn snmpd_in_network_byte_order() {
+    let header = |transaction_id, packet_id| Header {
+        byte_order: ByteOrder::Network,
+        session_id: 6,
+        transaction_id,
+        packet_id,
+    };
+    let name = "00000001 00001f88 0000270f 0000270f 000006bb 00000009";
+    let ours = "1.3.6.1.4.1.8072.9999.9999.1723.9";
+    both_ways(
+        &octets(&format!(
+            "01051000 00000006 00000001 00000002 00000028
+             08040000 {name} 00000001 00000000 00000000",
+        )),
+        header(1, 2),
+        Message::Get {
+            ranges: vec![SearchRange {
+                start: oid(&format!("{ours}.1.0")),
+                include: false,
+                end: None,
+            }],
+        },
+    );
+    both_ways(
+        &octets(&format!(
+            "01061000 00000006 00000003 00000004 00000040
+             06040000 {name} 08040000 {name} 00000005 00000001",
+        )),
+        header(3, 4),
+        Message::GetNext {
+            ranges: vec![SearchRange {
+                start: oid(ours),
+                include: false,
+                end: Some(oid(&format!("{ours}.5.1"))),
+            }],
+        },
+    );
+    both_ways(
+        &octets(&format!(
+            "01081000 00000006 00000005 00000006 00000030
+             00400000 08040000 {name} 00000001 00000000 00000004 c0000201",
+        )),
+        header(5, 6),
+        Message::TestSet {
+            varbinds: vec![varbind(&format!("{ours}.1.0"), Value::IpAddress([192, 0, 2, 1]))],
+        },
+    );
+}
+
+/// Requests that snmpd took, or refused for what they ask, and its answers.
+#[test]
+fn requests_that_snmpd_understood() {
+    let header = |packet_id| Header {
+        byte_order: ByteOrder::Network,
+        session_id: 6,
+        transaction_id: 0,
+        packet_id,
+    };
+    let name = "00000001 00001f88 0000270f 0000270f 000006bb 00000009";
+    let ours = "1.3.6.1.4.1.8072.9999.9999.1723.9";
+    let region = |subtree: &str, range| Region { priority: 127, subtree: oid(subtree), range };
+    let index = "05020000 00000001 00000002 00000002 00000001 00000001 00000007";
+    let varbinds = || vec![varbind("1.3.6.1.2.1.2.2.1.1", Value::Integer(7))];
+    let requests = [
+        (
+            3,
+            format!("01031000 00000006 00000000 00000003 00000020 007f0000 06040000 {name}"),
+            Message::Register { instance: false, timeout: 0, region: region(ours, None) },
+            ErrorStatus::DuplicateRegistration,
+            format!(
+                "01121000 00000006 00000000 00000003 00000028
+                 00000009 01070000 00050000 06040000 {name}",
+            ),
+            varbind(ours, Value::Null),
+        ),
+        (
+            5,
+            format!(
+                "01101000 00000006 00000000 00000005 00000028
+                 06040000 {name} 00000005 7461626c 65000000",
+            ),
+            Message::AddAgentCaps { id: oid(ours), description: Octets::copy(b"table") },
+            ErrorStatus::None,
+            format!(
+                "01121000 00000006 00000000 00000005 00000034 00000009 00000000
+                 00040000 06040000 {name} 00000005 7461626c 65000000",
+            ),
+            varbind(ours, Value::from("table")),
+        ),
+        (
+            6,
+            format!(
+                "01041000 00000006 00000000 00000006 00000024
+                 007f0000 07040000 {name} 00000007",
+            ),
+            Message::Unregister { region: region(&format!("{ours}.7"), None) },
+            ErrorStatus::UnknownRegistration,
+            format!(
+                "01121000 00000006 00000000 00000006 0000002c
+                 00000009 01080000 00050000 07040000 {name} 00000007",
+            ),
+            varbind(&format!("{ours}.7"), Value::Null),
+        ),
+        (
+            7,
+            format!("01111000 00000006 00000000 00000007 00000020 07040000 {name} 00000007"),
+            Message::RemoveAgentCaps { id: oid(&format!("{ours}.7")) },
+            ErrorStatus::UnknownAgentCaps,
+            format!(
+                "01121000 00000006 00000000 00000007 0000002c
+                 00000009 01090000 00050000 07040000 {name} 00000007",
+            ),
+            varbind(&format!("{ours}.7"), Value::Null),
+        ),
+        (
+            11,
+            format!("010e1000 00000006 00000000 0000000b 00000020 00020000 {index}"),
+            Message::IndexAllocate { new_index: false, any_index: false, varbinds: varbinds() },
+            ErrorStatus::IndexNoneAvailable,
+            format!(
+                "01121000 00000006 00000000 0000000b 00000028
+                 00000009 01040000 00020000 {index}",
+            ),
+            varbinds().remove(0),
+        ),
+        (
+            12,
+            format!("010f1000 00000006 00000000 0000000c 00000020 00020000 {index}"),
+            Message::IndexDeallocate { varbinds: varbinds() },
+            ErrorStatus::None,
+            format!(
+                "01121000 00000006 00000000 0000000c 00000028
+                 00000009 00000000 00020000 {index}",
+            ),
+            varbinds().remove(0),
+        ),
+    ];
+    for (packet_id, request, message, error, response, echoed) in requests {
+        both_ways(&octets(&request), header(packet_id), message);
+        let varbinds = vec![echoed];
+        let message = Message::Response { sys_up_time: 9, error, index: 0, varbinds };
+        both_ways(&octets(&response), header(packet_id), message);
+    }
+    both_ways(&octets("010d1000 00000006 00000000 00000008 00000000"), header(8), Message::Ping);
+    let range = Some(Range { subid: 12, upper_bound: 9 });
+    both_ways(
+        &octets(&format!(
+            "01031000 00000006 00000000 00000009 0000002c
+             007f0c00 08040000 {name} 00000005 00000001 00000009",
+        )),
+        header(9),
+        Message::Register {
+            instance: false,
+            timeout: 0,
+            region: region(&format!("{ours}.5.1"), range),
+        },
+    );
+}
+
+#[test]
 fn answers_of_snmpd_as_subagent() {
     let name = "08040000 01000000 881f0000 0f270000 0f270000 bb060000 09000000";
     let ours = "1.3.6.1.4.1.8072.9999.9999.1723.9";
