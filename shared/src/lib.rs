@@ -12,6 +12,7 @@
 //! | [`proto`] | state machines; time is an argument, nothing does I/O |
 //! | [`net`] | sockets, resolver, clock, capture: carries octets between machines and the world |
 //! | [`probe`] | picks the machine, runs it, returns what was seen |
+//! | [`gateway`] | the sessions of a gateway, from what its system already knows |
 //! | [`output`] | states, thresholds, perfdata, and how a report is printed |
 //! | [`cli`], [`plugin`] | arguments that every check shares, and the frame every check runs in |
 //!
@@ -20,6 +21,7 @@
 
 pub mod cli;
 pub mod crypto;
+pub mod gateway;
 pub mod method;
 pub mod net;
 pub mod output;

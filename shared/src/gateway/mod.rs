@@ -1,0 +1,53 @@
+//! The sessions of a gateway, from what its system already knows: files under
+//! a root directory to typed rows to [`session::Snapshot`]. Nothing of the
+//! daemons or their options is changed. Everything read is hostile: octets,
+//! bounded; what is not known is `None`.
+
+pub mod link;
+pub mod poptop;
+pub mod proc;
+pub mod session;
+
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// The directory that stands for `/`.
+#[derive(Debug, Clone)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// `directory` is `/` on the live system.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self(directory.into())
+    }
+
+    /// Where `path`, without a leading slash, stands.
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// The first `limit` octets of a file.
+    ///
+    /// # Errors
+    /// Those of open and read, and `InvalidInput` for what is no regular
+    /// file: a pipe would hold the reader.
+    fn read(&self, path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let path = self.0.join(path);
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        let mut octets = Vec::new();
+        file.take(limit).read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+}
+
+/// A decimal number with nothing but white space around it.
+fn number<T: std::str::FromStr>(octets: &[u8]) -> Option<T> {
+    std::str::from_utf8(octets).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,113 @@
+//! Processes from `/proc` (proc(5)). A process that ends while it is read is
+//! left out, and so is one not run by root: anybody can choose a title.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use super::{Root, number};
+
+/// Octets read of a file; titles beyond are cut.
+const LONGEST: u64 = 16 << 10;
+/// Processes read at most, those of a full process table.
+const MOST: usize = 1 << 22;
+/// Clock ticks a second in `/proc`, fixed in Linux's interface.
+const TICKS: u64 = 100;
+
+/// A process of root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// Name of the program, cut by the kernel to 15 octets.
+    pub comm: Vec<u8>,
+    /// Arguments, which the process may have overwritten; NUL ends each.
+    pub title: Vec<u8>,
+    /// Start, clock ticks since boot.
+    pub start_ticks: u64,
+    /// Resident memory, octets.
+    pub memory: Option<u64>,
+}
+
+/// The processes of root whose program is one of `names`, by number.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn processes(root: &Root, names: &[&[u8]]) -> io::Result<Vec<Process>> {
+    let mut found: Vec<_> = std::fs::read_dir(root.path("proc"))?
+        .take(MOST)
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| process(root, pid, names))
+        .collect();
+    found.sort_by_key(|process| process.pid);
+    Ok(found)
+}
+
+/// When the system was started; `None` when nothing tells.
+pub fn boot_time(root: &Root) -> Option<SystemTime> {
+    let stat = root.read("proc/stat", 1 << 20).ok()?;
+    let seconds = field(&stat, b"btime ").and_then(number)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// The wall clock at `ticks` since boot.
+pub fn wall_clock(boot: Option<SystemTime>, ticks: u64) -> Option<SystemTime> {
+    boot?.checked_add(Duration::from_millis(ticks.checked_mul(1000 / TICKS)?))
+}
+
+fn process(root: &Root, pid: u32, names: &[&[u8]]) -> Option<Process> {
+    let stat = root.read(format!("proc/{pid}/stat"), LONGEST).ok()?;
+    let (comm, parent, start_ticks) = parse_stat(&stat)?;
+    if !names.contains(&comm) {
+        return None;
+    }
+    let status = root.read(format!("proc/{pid}/status"), LONGEST).ok()?;
+    // Real, effective, saved and file system user.
+    let effective = field(&status, b"Uid:")?
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .nth(1)?;
+    if number::<u32>(effective) != Some(0) {
+        return None;
+    }
+    let memory = field(&status, b"VmRSS:")
+        .and_then(|text| number::<u64>(text.strip_suffix(b"kB")?)?.checked_mul(1024));
+    let title = root.read(format!("proc/{pid}/cmdline"), LONGEST).ok()?;
+    Some(Process { pid, parent, comm: comm.to_vec(), title, start_ticks, memory })
+}
+
+/// Name, parent and start. The name may hold blanks and parentheses; it ends
+/// at the last one.
+fn parse_stat(stat: &[u8]) -> Option<(&[u8], u32, u64)> {
+    let open = stat.iter().position(|octet| *octet == b'(')?;
+    let close = stat.iter().rposition(|octet| *octet == b')')?;
+    let comm = stat.get(open + 1..close)?;
+    let mut rest = stat.get(close + 2..)?.split(|octet| *octet == b' ');
+    let parent = number(rest.nth(1)?)?;
+    let start = number(rest.nth(17)?)?;
+    Some((comm, parent, start))
+}
+
+fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    text.split(|octet| *octet == b'\n').find_map(|line| line.strip_prefix(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_with_parentheses_does_not_shift_the_fields() {
+        let stat = b"7 (a) S 9 (b) S 3 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 412 0";
+        assert_eq!(parse_stat(stat), Some((&b"a) S 9 (b"[..], 3, 412)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_stat_never_panics(octets: Vec<u8>) {
+            let _ = parse_stat(&octets);
+        }
+    }
+}
