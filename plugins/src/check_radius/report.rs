@@ -328,11 +328,11 @@ impl Judge<'_> {
         report
     }
 
-    fn metrics(&self, mut sub: Sub, part: &Part, ordinal: u8) -> Sub {
+    fn metrics(&self, sub: Sub, part: &Part, ordinal: u8) -> Sub {
         let outcome = &part.outcome;
+        let mut metrics = Vec::new();
         let mut add = |metric: Metric| {
-            let metric = metric.judged_by(self.thresholds).numbered(ordinal);
-            sub = sub.clone().metric(metric);
+            metrics.push(metric.judged_by(self.thresholds).numbered(ordinal));
         };
         let [time, p95, max, rate] = match part.mode {
             Mode::Auth => ["auth_time", "auth_p95", "auth_max", "auth_rate"],
@@ -372,7 +372,7 @@ impl Judge<'_> {
                 add(Metric::number(label, value.into()));
             }
         }
-        sub
+        metrics.into_iter().fold(sub, Sub::metric)
     }
 
     /// What was counted with a server in all its parts.
@@ -546,10 +546,10 @@ fn describe_access(mut report: Report, label: &str, single: bool, part: &Part) -
     if single {
         report = report.fact("code", access.code.to_string());
         if let Some(proof) = access.proof {
-            report = report.fact("proof", format!("{proof:?}").to_lowercase());
+            report = report.fact("proof", proof.word());
         }
         if let Some(keys) = access.keys {
-            report = report.fact("mppe_keys", format!("{keys:?}").to_lowercase());
+            report = report.fact("mppe_keys", keys.word());
         }
         let attributes = access.attributes.iter().map(|(name, value)| format!("{name}={value}"));
         report = report.fact("attributes", attributes.collect::<Vec<_>>());

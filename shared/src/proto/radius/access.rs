@@ -165,6 +165,17 @@ pub enum Proof {
     Wrong,
 }
 
+impl Proof {
+    /// The word in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Missing => "missing",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
 /// The MPPE keys in an Access-Accept after MS-CHAP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keys {
@@ -178,6 +189,19 @@ pub enum Keys {
     Differ,
     /// They are not hidden as RFC 2548 says.
     Undecipherable,
+}
+
+impl Keys {
+    /// The word in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Missing => "missing",
+            Self::Incomplete => "incomplete",
+            Self::Differ => "differ",
+            Self::Undecipherable => "undecipherable",
+        }
+    }
 }
 
 /// What a reply to a login showed.
