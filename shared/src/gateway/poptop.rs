@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use super::proc::{Process, boot_time, processes, wall_clock};
-use super::session::{Key, OperStatus, Server, Session, Snapshot, SourceState, Sources, State};
+use super::session::{
+    Key, Kind, OperStatus, Server, Session, Snapshot, Source, SourceState, State,
+};
 use super::{Root, link, number};
 
 /// Octets of the database that are read: some 30,000 sessions.
@@ -35,11 +37,11 @@ pub fn collect(root: &Root) -> Snapshot {
     let listed = processes(root, &[b"pptpd", b"pptpctrl", b"pppd"]);
     let database = root.read("run/pppd2.tdb", LARGEST_DATABASE);
     let pid_file = root.read("run/pptpd.pid", 32);
-    let mut sources = Sources {
-        processes: SourceState::of(&listed),
-        pid_file: SourceState::of(&pid_file),
-        database: SourceState::of(&database),
-    };
+    let mut sources = vec![
+        Source::needed("process table /proc", SourceState::of(&listed)),
+        Source::extra("pppd's database /run/pppd2.tdb", SourceState::of(&database)),
+    ];
+    let mut pid_file_state = SourceState::of(&pid_file);
     let listed = listed.unwrap_or_default();
     let variables = parse_database(&database.unwrap_or_default());
     let boot = boot_time(root);
@@ -63,21 +65,25 @@ pub fn collect(root: &Root) -> Snapshot {
     let daemon = listed.iter().find(|process| process.comm == b"pptpd");
     let named = pid_file.ok().and_then(|text| number::<u32>(&text));
     if named.is_some() && named != daemon.map(|daemon| daemon.pid) {
-        sources.pid_file = SourceState::Stale;
+        pid_file_state = SourceState::Stale;
     }
+    sources.push(Source::extra("pptpd's pid file /run/pptpd.pid", pid_file_state));
     let server = match daemon {
         Some(daemon) => Some(Server {
-            status: OperStatus::Up,
             pid: Some(daemon.pid),
             start: wall_clock(boot, daemon.start_ticks),
             memory: daemon.memory,
+            ..Server::new(Kind::Poptop, OperStatus::Up)
         }),
-        None if named.is_some() || !sessions.is_empty() => {
-            Some(Server { status: OperStatus::Down, pid: None, start: None, memory: None })
-        }
+        None if named.is_some() || !sessions.is_empty() => Some(Server {
+            status_text: "pptpd is not running: callers with a session keep it, new ones are \
+                          refused"
+                .to_owned(),
+            ..Server::new(Kind::Poptop, OperStatus::Down)
+        }),
         None => None,
     };
-    Snapshot { server, sessions: sessions.into(), sources }
+    Snapshot { server, sessions, sources }
 }
 
 /// What one pppd says in the database.
@@ -107,9 +113,7 @@ fn session(root: &Root, control: &Process, pppd: bool, variables: Option<&Variab
         (_, _, _, None) => State::Unknown,
     };
     Session {
-        key: Key { pid: control.pid, start_ticks: control.start_ticks },
         state,
-        start: None,
         user: variables.and_then(|variables| variables.user.clone()),
         peer,
         assigned: variables.and_then(|variables| variables.assigned),
@@ -119,6 +123,7 @@ fn session(root: &Root, control: &Process, pppd: bool, variables: Option<&Variab
         if_index: link.map(|link| link.index),
         mtu: link.map(|link| link.mtu),
         traffic: link.map(|link| link.traffic),
+        ..Session::new(Key::process(control.pid, control.start_ticks))
     }
 }
 
@@ -224,7 +229,6 @@ mod tests {
         assert_eq!(
             seen.sessions[0],
             Session {
-                key: Key { pid: 818, start_ticks: 412 },
                 state: State::Open,
                 start: Some(boot + Duration::from_millis(4120)),
                 user: Some(b"probe"[..].into()),
@@ -241,6 +245,7 @@ mod tests {
                     packets_in: 11,
                     packets_out: 11
                 }),
+                ..Session::new(Key::process(818, 412))
             }
         );
         assert_eq!(seen.sessions[1].user.as_deref(), Some(&b"alice"[..]));
@@ -251,7 +256,8 @@ mod tests {
     fn vanished_daemon_shows_and_its_sessions_stay() {
         let seen = fixture("poptop-daemon-gone");
         assert_eq!(seen.server.map(|server| server.status), Some(OperStatus::Down));
-        assert_eq!(seen.sources.pid_file, SourceState::Stale);
+        let pid_file = seen.sources.iter().find(|source| source.name.contains("pptpd.pid"));
+        assert_eq!(pid_file.map(|source| &source.state), Some(&SourceState::Stale));
         assert_eq!(seen.sessions.len(), 2);
     }
 
