@@ -7,6 +7,8 @@ pub mod link;
 pub mod poptop;
 pub mod proc;
 pub mod session;
+pub mod table;
+pub mod tracker;
 
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 /// How far a session has come; the numbers are those of `PptpState` in
 /// `mibs/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Nothing tells.
     Unknown = 1,
