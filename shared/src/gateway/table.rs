@@ -81,25 +81,42 @@ struct Row {
     furthest: State,
 }
 
-/// What is in a row, by its bit in `known`.
-#[derive(Clone, Copy)]
-enum Known {
+/// What a row may lack, by its bit in `known`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// [`RowRef::start`].
     Start,
+    /// [`RowRef::traffic`].
     Traffic,
+    /// [`Watched::active`].
     Active,
+    /// [`RowRef::if_index`].
     IfIndex,
+    /// [`RowRef::control`].
     Control,
+    /// [`RowRef::peer`].
     Peer,
+    /// [`RowRef::assigned`].
     Assigned,
+    /// [`RowRef::peer_port`].
     PeerPort,
+    /// [`RowRef::local_call_id`].
     LocalCallId,
+    /// [`RowRef::peer_call_id`].
     PeerCallId,
+    /// [`RowRef::local_mru`].
     LocalMru,
+    /// [`RowRef::remote_mru`].
     RemoteMru,
+    /// [`RowRef::mtu`].
     Mtu,
+    /// [`RowRef::stateless`].
+    Stateless,
+    /// [`RowRef::quality`], any part of it.
+    Quality,
 }
 
-impl Known {
+impl Field {
     fn bit(self, there: bool) -> u16 {
         u16::from(there) << self as u16
     }
@@ -114,11 +131,19 @@ struct Leaf {
 }
 
 #[derive(Debug, Clone)]
+struct Child {
+    /// The lowest index below it.
+    first: u32,
+    /// What any row below it has.
+    known: u16,
+    node: Arc<Node>,
+}
+
+#[derive(Debug, Clone)]
 enum Node {
     Leaf(Leaf),
-    /// Children, each with the first index below it. Never empty, all of one
-    /// depth.
-    Inner(Vec<(u32, Arc<Node>)>),
+    /// Never empty, all of one depth.
+    Inner(Vec<Child>),
 }
 
 /// Sessions by index.
@@ -159,27 +184,13 @@ impl Table {
 
     /// The first session whose index is `index` or more.
     pub fn at_or_behind(&self, index: u32) -> Option<RowRef<'_>> {
-        let mut node = &*self.root;
-        // Where the search goes on when nothing is left below `node`.
-        let mut next: Option<&Node> = None;
-        loop {
-            match node {
-                Node::Inner(children) => {
-                    let behind = children.partition_point(|(first, _)| *first <= index);
-                    if let Some((_, sibling)) = children.get(behind) {
-                        next = Some(sibling);
-                    }
-                    node = &children[behind.saturating_sub(1)].1;
-                }
-                Node::Leaf(leaf) => {
-                    let at = leaf.rows.partition_point(|row| row.index < index);
-                    match leaf.rows.get(at) {
-                        Some(row) => return Some(RowRef { row, leaf }),
-                        None => node = next.take()?,
-                    }
-                }
-            }
-        }
+        self.root.at_or_behind(index, 0)
+    }
+
+    /// The same among those that have `field`. Whole branches without it are
+    /// passed over, so a field that no session has costs no search.
+    pub fn having(&self, field: Field, index: u32) -> Option<RowRef<'_>> {
+        self.root.at_or_behind(index, field.bit(true))
     }
 
     /// All sessions in the order of their index.
@@ -190,7 +201,7 @@ impl Table {
                 match stack.pop()? {
                     Node::Leaf(leaf) => return Some(leaf),
                     Node::Inner(children) => {
-                        stack.extend(children.iter().rev().map(|(_, child)| &**child));
+                        stack.extend(children.iter().rev().map(|child| &*child.node));
                     }
                 }
             }
@@ -208,8 +219,7 @@ impl Table {
         self.length += usize::from(added);
         if let Some(right) = split {
             let left = std::mem::replace(&mut self.root, Arc::new(Node::Inner(Vec::new())));
-            let children = [left, right].map(|child| (child.first(), child));
-            self.root = Arc::new(Node::Inner(children.into()));
+            self.root = Arc::new(Node::Inner([left, right].map(Child::new).into()));
         }
     }
 
@@ -225,11 +235,46 @@ impl Table {
     }
 }
 
+impl Child {
+    fn new(node: Arc<Node>) -> Self {
+        let (first, known) = node.summary();
+        Self { first, known, node }
+    }
+
+    fn renew(&mut self) {
+        (self.first, self.known) = self.node.summary();
+    }
+}
+
 impl Node {
-    fn first(&self) -> u32 {
+    /// The lowest index, and what any row has.
+    fn summary(&self) -> (u32, u16) {
         match self {
-            Self::Leaf(leaf) => leaf.rows.first().map_or(0, |row| row.index),
-            Self::Inner(children) => children.first().map_or(0, |(first, _)| *first),
+            Self::Leaf(leaf) => (
+                leaf.rows.first().map_or(0, |row| row.index),
+                leaf.rows.iter().fold(0, |known, row| known | row.known),
+            ),
+            Self::Inner(children) => (
+                children.first().map_or(0, |child| child.first),
+                children.iter().fold(0, |known, child| known | child.known),
+            ),
+        }
+    }
+
+    fn at_or_behind(&self, index: u32, wanted: u16) -> Option<RowRef<'_>> {
+        match self {
+            Self::Leaf(leaf) => {
+                let at = leaf.rows.partition_point(|row| row.index < index);
+                let row = leaf.rows[at..].iter().find(|row| row.known & wanted == wanted)?;
+                Some(RowRef { row, leaf })
+            }
+            Self::Inner(children) => {
+                let behind = children.partition_point(|child| child.first <= index);
+                let candidates = children[behind.saturating_sub(1)..].iter();
+                candidates
+                    .filter(|child| child.known & wanted == wanted)
+                    .find_map(|child| child.node.at_or_behind(index, wanted))
+            }
         }
     }
 }
@@ -243,12 +288,12 @@ fn put(node: &mut Arc<Node>, record: &Record) -> (bool, Option<Arc<Node>>) {
             (added.is_some(), right.map(|right| Arc::new(Node::Leaf(right))))
         }
         Node::Inner(children) => {
-            let behind = children.partition_point(|(first, _)| *first <= record.index);
+            let behind = children.partition_point(|child| child.first <= record.index);
             let at = behind.saturating_sub(1);
-            let (added, split) = put(&mut children[at].1, record);
-            children[at].0 = children[at].1.first();
+            let (added, split) = put(&mut children[at].node, record);
+            children[at].renew();
             if let Some(right) = split {
-                children.insert(at + 1, (right.first(), right));
+                children.insert(at + 1, Child::new(right));
             }
             if children.len() <= FULL {
                 return (added, None);
@@ -267,12 +312,12 @@ fn remove(node: &mut Arc<Node>, index: u32) -> bool {
             leaf.rows.is_empty()
         }
         Node::Inner(children) => {
-            let behind = children.partition_point(|(first, _)| *first <= index);
+            let behind = children.partition_point(|child| child.first <= index);
             let at = behind.saturating_sub(1);
-            if remove(&mut children[at].1, index) {
+            if remove(&mut children[at].node, index) {
                 children.remove(at);
             } else {
-                children[at].0 = children[at].1.first();
+                children[at].renew();
             }
             children.is_empty()
         }
@@ -368,19 +413,21 @@ impl Row {
             let since = start.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             u64::try_from(since.as_millis()).ok()
         });
-        let known = Known::Start.bit(start.is_some())
-            | Known::Traffic.bit(session.traffic.is_some())
-            | Known::Active.bit(watched.active.is_some())
-            | Known::IfIndex.bit(session.if_index.is_some())
-            | Known::Control.bit(session.control.is_some())
-            | Known::Peer.bit(session.peer.is_some())
-            | Known::Assigned.bit(session.assigned.is_some())
-            | Known::PeerPort.bit(session.peer_port.is_some())
-            | Known::LocalCallId.bit(session.local_call_id.is_some())
-            | Known::PeerCallId.bit(session.peer_call_id.is_some())
-            | Known::LocalMru.bit(session.local_mru.is_some())
-            | Known::RemoteMru.bit(session.remote_mru.is_some())
-            | Known::Mtu.bit(session.mtu.is_some());
+        let known = Field::Start.bit(start.is_some())
+            | Field::Traffic.bit(session.traffic.is_some())
+            | Field::Active.bit(watched.active.is_some())
+            | Field::IfIndex.bit(session.if_index.is_some())
+            | Field::Control.bit(session.control.is_some())
+            | Field::Peer.bit(session.peer.is_some())
+            | Field::Assigned.bit(session.assigned.is_some())
+            | Field::PeerPort.bit(session.peer_port.is_some())
+            | Field::LocalCallId.bit(session.local_call_id.is_some())
+            | Field::PeerCallId.bit(session.peer_call_id.is_some())
+            | Field::LocalMru.bit(session.local_mru.is_some())
+            | Field::RemoteMru.bit(session.remote_mru.is_some())
+            | Field::Mtu.bit(session.mtu.is_some())
+            | Field::Stateless.bit(session.stateless.is_some())
+            | Field::Quality.bit(session.quality.is_some());
         let control = session.control.unwrap_or(Control { rtt: 0, retransmits: 0 });
         Self {
             key: session.key,
@@ -435,7 +482,7 @@ impl<'a> RowRef<'a> {
 
     /// [`Session::start`], to the millisecond.
     pub fn start(self) -> Option<SystemTime> {
-        self.known(Known::Start, SystemTime::UNIX_EPOCH + Duration::from_millis(self.row.start))
+        self.known(Field::Start, SystemTime::UNIX_EPOCH + Duration::from_millis(self.row.start))
     }
 
     /// [`Session::accounting_id`]; empty when not known, as all strings are.
@@ -465,32 +512,32 @@ impl<'a> RowRef<'a> {
 
     /// [`Session::peer`].
     pub fn peer(self) -> Option<Ipv4Addr> {
-        self.known(Known::Peer, self.row.peer)
+        self.known(Field::Peer, self.row.peer)
     }
 
     /// [`Session::peer_port`].
     pub fn peer_port(self) -> Option<u16> {
-        self.known(Known::PeerPort, self.row.peer_port)
+        self.known(Field::PeerPort, self.row.peer_port)
     }
 
     /// [`Session::assigned`].
     pub fn assigned(self) -> Option<Ipv4Addr> {
-        self.known(Known::Assigned, self.row.assigned)
+        self.known(Field::Assigned, self.row.assigned)
     }
 
     /// [`Session::local_call_id`].
     pub fn local_call_id(self) -> Option<u16> {
-        self.known(Known::LocalCallId, self.row.local_call_id)
+        self.known(Field::LocalCallId, self.row.local_call_id)
     }
 
     /// [`Session::peer_call_id`].
     pub fn peer_call_id(self) -> Option<u16> {
-        self.known(Known::PeerCallId, self.row.peer_call_id)
+        self.known(Field::PeerCallId, self.row.peer_call_id)
     }
 
     /// [`Session::if_index`].
     pub fn if_index(self) -> Option<u32> {
-        self.known(Known::IfIndex, self.row.if_index)
+        self.known(Field::IfIndex, self.row.if_index)
     }
 
     /// [`Session::auth_method`].
@@ -510,32 +557,33 @@ impl<'a> RowRef<'a> {
 
     /// [`Session::local_mru`].
     pub fn local_mru(self) -> Option<u16> {
-        self.known(Known::LocalMru, self.row.local_mru)
+        self.known(Field::LocalMru, self.row.local_mru)
     }
 
     /// [`Session::remote_mru`].
     pub fn remote_mru(self) -> Option<u16> {
-        self.known(Known::RemoteMru, self.row.remote_mru)
+        self.known(Field::RemoteMru, self.row.remote_mru)
     }
 
     /// [`Session::mtu`], at most 65535.
     pub fn mtu(self) -> Option<u16> {
-        self.known(Known::Mtu, self.row.mtu)
+        self.known(Field::Mtu, self.row.mtu)
     }
 
     /// [`Session::traffic`].
     pub fn traffic(self) -> Option<&'a Traffic> {
-        self.known(Known::Traffic, &self.row.traffic)
+        self.known(Field::Traffic, &self.row.traffic)
     }
 
     /// [`Session::control`].
     pub fn control(self) -> Option<Control> {
         let Row { rtt, retransmits, .. } = *self.row;
-        self.known(Known::Control, Control { rtt, retransmits })
+        self.known(Field::Control, Control { rtt, retransmits })
     }
 
     /// [`Session::quality`].
     pub fn quality(self) -> Option<&'a Quality> {
+        self.known(Field::Quality, ())?;
         let found = self.leaf.quality.iter().find(|(index, _)| *index == self.row.index);
         found.map(|(_, quality)| quality)
     }
@@ -544,7 +592,7 @@ impl<'a> RowRef<'a> {
     pub fn watched(self) -> Watched {
         Watched {
             began: self.row.began,
-            active: self.known(Known::Active, self.row.active),
+            active: self.known(Field::Active, self.row.active),
             renegotiations: self.row.renegotiations,
             furthest: self.row.furthest,
         }
@@ -597,7 +645,7 @@ impl<'a> RowRef<'a> {
         })
     }
 
-    fn known<T>(self, what: Known, value: T) -> Option<T> {
+    fn known<T>(self, what: Field, value: T) -> Option<T> {
         (self.row.known & what.bit(true) != 0).then_some(value)
     }
 }
@@ -617,6 +665,7 @@ mod tests {
         let session = Session {
             user: (!user.is_empty()).then(|| user.into()),
             traffic: Some(Traffic { octets_in, ..Traffic::default() }),
+            mtu: (octets_in == 2).then_some(1400),
             ..Session::new(Key::process(index, 1))
         };
         Record { index, session, watched: WATCHED }
@@ -697,7 +746,7 @@ mod tests {
             match node {
                 Node::Leaf(leaf) => out.push(leaf.rows.as_ptr()),
                 Node::Inner(children) => {
-                    children.iter().for_each(|(_, child)| leaves(child, out));
+                    children.iter().for_each(|child| leaves(&child.node, out));
                 }
             }
         }
@@ -765,6 +814,10 @@ mod tests {
             for index in 0..=401 {
                 let found = table.at_or_behind(index).map(RowRef::record);
                 prop_assert_eq!(found.as_ref(), model.range(index..).next().map(|(_, record)| record));
+                let found = table.having(Field::Mtu, index).map(RowRef::index);
+                let mut behind = model.range(index..);
+                let expected = behind.find(|(_, record)| record.session.mtu.is_some());
+                prop_assert_eq!(found, expected.map(|(index, _)| *index));
             }
         }
     }
