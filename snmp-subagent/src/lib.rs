@@ -8,14 +8,20 @@
 //! | [`oid`] | object identifiers |
 //! | [`value`] | values of managed objects |
 //! | [`view`] | what a front end reads, whoever fills it |
+//! | [`facts`] | everything that is served at one moment |
+//! | [`served`] | facts as variables: one `match` a table from column to field |
+//! | [`synthetic`] | facts that are made up, for load tests |
 //! | [`agentx`] | the subagent's side of AgentX: octets and the session |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
 pub mod agentx;
+pub mod facts;
 pub mod mib_text;
 pub mod oid;
+pub mod served;
+pub mod synthetic;
 pub mod value;
 pub mod view;
 

@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::value::Value;
+
 /// The text of `mibs/PPTP-SESSION-MIB.txt`.
 pub const SESSION_MIB: &str = include_str!("../../mibs/PPTP-SESSION-MIB.txt");
 
@@ -146,6 +148,29 @@ impl Mib {
     /// The object of that name.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
+    }
+}
+
+impl Object {
+    /// Why `value` is none of this object's; `None` when it is one.
+    pub fn misfit(&self, value: &Value<'_>) -> Option<String> {
+        let Syntax { base, ranges, labels, .. } = &self.syntax;
+        let number = match (base, value) {
+            (Base::Integer, Value::Integer(number)) => u64::try_from(*number).ok(),
+            (Base::Gauge32, Value::Gauge32(number))
+            | (Base::Counter32, Value::Counter32(number))
+            | (Base::TimeTicks, Value::TimeTicks(number)) => Some((*number).into()),
+            (Base::Counter64, Value::Counter64(number)) => Some(*number),
+            (Base::Octets, Value::OctetString(octets)) => Some(octets.len() as u64),
+            _ => return Some(format!("another type than {base:?}")),
+        };
+        let Some(number) = number else { return Some("a negative number".to_owned()) };
+        let known = |(_, label): &(String, u32)| u64::from(*label) == number;
+        if !labels.is_empty() && !labels.iter().any(known) {
+            return Some(format!("{number} has no label"));
+        }
+        let inside = |(low, high): &(u64, u64)| (*low..=*high).contains(&number);
+        (!ranges.is_empty() && !ranges.iter().any(inside)).then(|| format!("{number} out of range"))
     }
 }
 
