@@ -17,9 +17,11 @@
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
 pub mod agentx;
+pub mod alarms;
 pub mod facts;
 pub mod mib_text;
 pub mod oid;
+pub mod people;
 pub mod served;
 pub mod synthetic;
 pub mod value;

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use pptp_probe::gateway::session::State as SessionState;
+use pptp_probe::gateway::session::OperStatus;
 use pptp_probe::gateway::table::{Field, RowRef};
 use pptp_probe::output::State;
 use pptp_probe::reason::{Phase, Reason};
@@ -109,7 +109,7 @@ type Index = [u32; 2];
 enum Row<'a> {
     Agent,
     Server(&'a Server),
-    Session(&'a Server, RowRef<'a>),
+    Session(RowRef<'a>),
     History(&'a HistoryRow),
     User(&'a UserRow),
     Subnet(&'a SubnetRow),
@@ -216,13 +216,14 @@ impl<'a> Served<'a> {
             }
             Group::Session => {
                 let first = facts.servers.partition_point(|server| server.index < a);
-                facts.servers[first..].iter().find_map(|server| {
+                let fresh = facts.servers[first..].iter().filter(|server| !self.is_stale(server));
+                fresh.into_iter().find_map(|server| {
                     let from = if server.index == a { b } else { 0 };
                     let row = match session_field(column) {
                         Some(field) => server.sessions.having(field, from),
                         None => server.sessions.at_or_behind(from),
                     }?;
-                    Some(([server.index, row.index()], Row::Session(server, row)))
+                    Some(([server.index, row.index()], Row::Session(row)))
                 })?
             }
             Group::History => {
@@ -270,7 +271,7 @@ impl<'a> Served<'a> {
         match row {
             Row::Agent => self.agent(column),
             Row::Server(server) => self.server(server, column),
-            Row::Session(server, row) => self.session(server, row, column),
+            Row::Session(row) => self.session(row, column),
             Row::History(row) => history(row, column),
             Row::User(UserRow { name, seen, .. }) => match column {
                 2 => Some(octets(name)),
@@ -320,7 +321,9 @@ impl<'a> Served<'a> {
             4 => address_type(address),
             5 => self::address(address),
             6 => Value::Gauge32(server.listen?.port().into()),
+            7 if self.is_stale(server) => Value::Integer(OperStatus::Unknown as i32),
             7 => Value::Integer(server.status as i32),
+            8 if self.is_stale(server) => text("its data could not be refreshed"),
             8 => text(&server.status_text),
             9 => Value::Gauge32(self.since(server.start?)),
             10 => Value::Gauge32(gauge(server.memory? / 1024)),
@@ -352,11 +355,10 @@ impl<'a> Served<'a> {
         })
     }
 
-    fn session(&self, server: &'a Server, row: RowRef<'a>, column: u32) -> Option<Value<'a>> {
+    fn session(&self, row: RowRef<'a>, column: u32) -> Option<Value<'a>> {
         Some(match column {
             2 => octets(row.accounting_id()),
             3 => octets(row.user()),
-            4 if self.is_stale(server) => Value::Integer(SessionState::Unknown as i32),
             4 => Value::Integer(row.state() as i32),
             5 => date(row.start()?),
             6 => Value::Gauge32(self.since(row.start()?)),
@@ -822,7 +824,7 @@ mod tests {
             format!("{:?}", served.get(&name))
         };
         assert_eq!(state(stale_after), "Integer(9)");
-        assert_eq!(state(stale_after + Duration::from_millis(1)), "Integer(1)");
+        assert_eq!(state(stale_after + Duration::from_millis(1)), "NoSuchInstance");
     }
 
     #[test]
@@ -852,16 +854,7 @@ mod tests {
             with(rows, |served| {
                 let mut map = MapView::default();
                 for (name, value) in walk(served) {
-                    let own = match value {
-                        Value::OctetString(octets) => Value::OctetString(Octets::copy(&octets)),
-                        Value::Integer(number) => Value::Integer(number),
-                        Value::Counter32(number) => Value::Counter32(number),
-                        Value::Counter64(number) => Value::Counter64(number),
-                        Value::Gauge32(number) => Value::Gauge32(number),
-                        Value::TimeTicks(number) => Value::TimeTicks(number),
-                        other => panic!("{other:?}"),
-                    };
-                    map.insert(name, own);
+                    map.insert(name, value.into_owned());
                 }
                 for (rest, include) in &starts {
                     let mut start = served.root.clone();

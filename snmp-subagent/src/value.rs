@@ -40,6 +40,27 @@ pub enum Value<'a> {
     EndOfMibView,
 }
 
+impl Value<'_> {
+    /// The same, independent of where it came from.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Integer(number) => Value::Integer(number),
+            Self::OctetString(octets) => Value::OctetString(Octets::copy(&octets)),
+            Self::Null => Value::Null,
+            Self::ObjectIdentifier(oid) => Value::ObjectIdentifier(oid),
+            Self::IpAddress(address) => Value::IpAddress(address),
+            Self::Counter32(number) => Value::Counter32(number),
+            Self::Gauge32(number) => Value::Gauge32(number),
+            Self::TimeTicks(ticks) => Value::TimeTicks(ticks),
+            Self::Opaque(octets) => Value::Opaque(Octets::copy(&octets)),
+            Self::Counter64(number) => Value::Counter64(number),
+            Self::NoSuchObject => Value::NoSuchObject,
+            Self::NoSuchInstance => Value::NoSuchInstance,
+            Self::EndOfMibView => Value::EndOfMibView,
+        }
+    }
+}
+
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(octets: &'a [u8]) -> Self {
         Self::OctetString(octets.into())
