@@ -1,6 +1,7 @@
 //! `check_pptp_auth`: a login, all the way to an address.
 
 use std::ffi::OsString;
+use std::io;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Instant;
@@ -8,8 +9,11 @@ use std::time::Instant;
 use clap::Args;
 use pptp_probe::cli::{AuthMethods, Common, Login, MppeChoice, Target};
 use pptp_probe::method::Method;
+use pptp_probe::net::gre::RawGre;
+use pptp_probe::net::interrupt::Interrupt;
+use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report, escape};
-use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::{self, Wish};
 use pptp_probe::proto::auth::Credentials;
@@ -17,6 +21,7 @@ use pptp_probe::proto::mppe::Mode;
 use pptp_probe::proto::tunnel::Proof;
 use pptp_probe::reason::{Phase, Reason};
 
+use crate::run::{self, Run};
 use crate::session;
 
 /// The command line.
@@ -115,45 +120,48 @@ impl Check for AuthArgs {
 
 /// Runs the check and leaves the process.
 pub fn main(argv: Vec<OsString>) -> ! {
-    plugin::main_from(
-        argv,
-        |args: &AuthArgs, deadline| {
-            // Read while the rights that may be needed for the file are there.
-            let credentials = credentials(args, deadline)?;
-            let (capture, raw) = session::open(&args.common, true)?;
-            Ok((credentials, capture, raw))
-        },
-        async |args: &AuthArgs, (credentials, capture, raw), context: &Context| {
-            let Some(raw) = raw else {
-                return Report::failed(Phase::Gre, Reason::Internal, "no raw socket was opened");
-            };
-            let gateway = session::gateway(&args.target, true);
-            let wish = Wish {
-                methods: args.methods.allowed(),
-                credentials,
-                mppe: args.mppe.mppe,
-                ask_nbns: false,
-            };
-            let mut tap = session::tap(context, capture);
-            let seen =
-                auth::probe(&gateway, wish, raw, session::allowance(context), &mut tap).await;
-            let mut report = report(args, context, &seen);
-            for remark in args.login.remarks() {
-                report = report.detail(1, remark);
-            }
-            tap.into_lines()
-                .into_iter()
-                .fold(report, |report, (level, line)| report.detail(level, line))
-        },
-    )
+    run::main::<AuthArgs>(argv)
 }
 
-fn credentials(args: &AuthArgs, deadline: Instant) -> Result<Option<Credentials>, Report> {
-    if args.methods.allowed() == [Method::None] {
-        return Ok(None);
+impl Run for AuthArgs {
+    type Secrets = Option<Credentials>;
+    type Socket = RawGre;
+    type Seen = Observation;
+
+    fn secrets(&self, deadline: Instant) -> Result<Option<Credentials>, Report> {
+        if self.methods.allowed() == [Method::None] {
+            return Ok(None);
+        }
+        let (username, password) = self.login.resolve(deadline).map_err(session::unread)?;
+        Ok(Some(Credentials { username, password }))
     }
-    let (username, password) = args.login.resolve(deadline).map_err(session::unread)?;
-    Ok(Some(Credentials { username, password }))
+
+    fn socket() -> Result<RawGre, Report> {
+        session::raw_socket()
+    }
+
+    async fn run(
+        &self,
+        credentials: Option<Credentials>,
+        raw: RawGre,
+        interrupt: io::Result<Interrupt>,
+        tap: &mut Tap,
+        context: &Context,
+    ) -> (Observation, Report) {
+        let gateway = session::gateway(&self.target, true);
+        let wish = Wish {
+            methods: self.methods.allowed(),
+            credentials,
+            mppe: self.mppe.mppe,
+            ask_nbns: false,
+        };
+        let allowance = session::allowance(context);
+        let seen = auth::probe(&gateway, wish, raw, allowance, interrupt, tap).await;
+        let report = report(self, context, &seen);
+        let remarks = self.login.remarks().into_iter();
+        let report = remarks.fold(report, |report, remark| report.detail(1, remark));
+        (seen, report)
+    }
 }
 
 /// Judges what the gateway showed; touches neither the network nor the clock.

@@ -2,14 +2,19 @@
 //! nothing beyond it.
 
 use std::ffi::OsString;
+use std::io;
+use std::time::Instant;
 
 use clap::Args;
 use pptp_probe::cli::{Common, Target};
+use pptp_probe::net::interrupt::Interrupt;
+use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report};
-use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::{Observation, control_connection};
 use pptp_probe::reason::Phase;
 
+use crate::run::{self, Run};
 use crate::session;
 
 /// The command line.
@@ -57,25 +62,37 @@ impl Check for ControlArgs {
 
 /// Runs the check and leaves the process.
 pub fn main(argv: Vec<OsString>) -> ! {
-    plugin::main_from(
-        argv,
-        |args: &ControlArgs, _| session::open(&args.common, false),
-        async |args: &ControlArgs, (capture, _), context: &Context| {
-            let gateway = session::gateway(&args.target, false);
-            let mut tap = session::tap(context, capture);
-            let seen = control_connection::probe(
-                &gateway,
-                args.echoes,
-                session::allowance(context),
-                &mut tap,
-            )
-            .await;
-            let report = report(context, &seen);
-            tap.into_lines()
-                .into_iter()
-                .fold(report, |report, (level, line)| report.detail(level, line))
-        },
-    )
+    run::main::<ControlArgs>(argv)
+}
+
+impl Run for ControlArgs {
+    type Secrets = ();
+    type Socket = ();
+    type Seen = Observation;
+
+    fn secrets(&self, _: Instant) -> Result<(), Report> {
+        Ok(())
+    }
+
+    fn socket() -> Result<(), Report> {
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        (): (),
+        (): (),
+        interrupt: io::Result<Interrupt>,
+        tap: &mut Tap,
+        context: &Context,
+    ) -> (Observation, Report) {
+        let gateway = session::gateway(&self.target, false);
+        let allowance = session::allowance(context);
+        let seen =
+            control_connection::probe(&gateway, self.echoes, allowance, interrupt, tap).await;
+        let report = report(context, &seen);
+        (seen, report)
+    }
 }
 
 /// Judges what the gateway showed; touches neither the network nor the clock.

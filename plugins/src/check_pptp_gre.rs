@@ -2,15 +2,21 @@
 //! which authentication the gateway would accept; without an account.
 
 use std::ffi::OsString;
+use std::io;
+use std::time::Instant;
 
 use clap::Args;
 use pptp_probe::cli::{Common, Target};
+use pptp_probe::net::gre::RawGre;
+use pptp_probe::net::interrupt::Interrupt;
+use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report};
-use pptp_probe::plugin::{self, Check, Context};
+use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::gre::{self, Finding, Protocol, Wish};
 use pptp_probe::reason::{Phase, Reason};
 
+use crate::run::{self, Run};
 use crate::session;
 
 /// LCP echoes lost that are still chance.
@@ -91,24 +97,37 @@ impl GreArgs {
 
 /// Runs the check and leaves the process.
 pub fn main(argv: Vec<OsString>) -> ! {
-    plugin::main_from(
-        argv,
-        |args: &GreArgs, _| session::open(&args.common, true),
-        async |args: &GreArgs, (capture, raw), context: &Context| {
-            let Some(raw) = raw else {
-                return Report::failed(Phase::Gre, Reason::Internal, "no raw socket was opened");
-            };
-            let gateway = session::gateway(&args.target, true);
-            let wish = Wish { echoes: args.echoes, candidates: args.candidates() };
-            let mut tap = session::tap(context, capture);
-            let (seen, findings) =
-                gre::probe(&gateway, &wish, raw, session::allowance(context), &mut tap).await;
-            let report = report(&args.forbid_auth, context, &seen, &findings);
-            tap.into_lines()
-                .into_iter()
-                .fold(report, |report, (level, line)| report.detail(level, line))
-        },
-    )
+    run::main::<GreArgs>(argv)
+}
+
+impl Run for GreArgs {
+    type Secrets = ();
+    type Socket = RawGre;
+    type Seen = Observation;
+
+    fn secrets(&self, _: Instant) -> Result<(), Report> {
+        Ok(())
+    }
+
+    fn socket() -> Result<RawGre, Report> {
+        session::raw_socket()
+    }
+
+    async fn run(
+        &self,
+        (): (),
+        raw: RawGre,
+        interrupt: io::Result<Interrupt>,
+        tap: &mut Tap,
+        context: &Context,
+    ) -> (Observation, Report) {
+        let gateway = session::gateway(&self.target, true);
+        let wish = Wish { echoes: self.echoes, candidates: self.candidates() };
+        let allowance = session::allowance(context);
+        let (seen, findings) = gre::probe(&gateway, &wish, raw, allowance, interrupt, tap).await;
+        let report = report(&self.forbid_auth, context, &seen, &findings);
+        (seen, report)
+    }
 }
 
 /// Judges what the path showed; touches neither the network nor the clock.

@@ -3,6 +3,7 @@
 mod report;
 
 use std::ffi::OsString;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,12 +13,13 @@ use clap::Args;
 use pptp_probe::cli::{Common, Login, RadiusSecret, check_host, literal};
 use pptp_probe::crypto::radius::SharedSecret;
 use pptp_probe::method::Method;
-use pptp_probe::net::pcap::Capture;
+use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::resolve::Family;
+use pptp_probe::net::tap::Tap;
 use pptp_probe::net::tls;
 use pptp_probe::output::{Report, State};
-use pptp_probe::plugin::{self, Check, Context};
-use pptp_probe::probe::radius::{self, Carrier, Mode, Plan, Server};
+use pptp_probe::plugin::{Check, Context};
+use pptp_probe::probe::radius::{self, Carrier, Mode, Observation, Plan, Server};
 use pptp_probe::proto::auth::Credentials;
 use pptp_probe::proto::radius::access::{self, KeyPolicy};
 use pptp_probe::proto::radius::client::{Retransmission, Signature};
@@ -26,6 +28,7 @@ use pptp_probe::secret::{Secret, Unread, refuse_public};
 use pptp_probe::wire::radius::AttributeId;
 use pptp_probe::wire::radius::dictionary::{Expectation, parse_assignment};
 
+use crate::run::{self, Run};
 use crate::session;
 
 /// Most servers in one run.
@@ -437,34 +440,48 @@ impl RadiusArgs {
 
 /// Runs the check and leaves the process.
 pub fn main(argv: Vec<OsString>) -> ! {
-    plugin::main_from(argv, prepare, async |args: &RadiusArgs, (plan, capture), context| {
-        run(args, plan, capture, context).await
-    })
+    run::main::<RadiusArgs>(argv)
 }
 
-fn prepare(args: &RadiusArgs, deadline: Instant) -> Result<(Plan, Option<Capture>), Report> {
-    // Read while the rights that may be needed for the files are there.
-    let carrier = args.carrier();
-    let carrier = carrier.map_err(|what| Report::failed(Phase::Connect, Reason::Local, what))?;
-    let plan = args.plan(carrier, deadline).map_err(session::unread)?;
-    let (capture, _) = session::open(&args.common, false)?;
-    Ok((plan, capture))
-}
+impl Run for RadiusArgs {
+    type Secrets = Plan;
+    type Socket = ();
+    /// Each server by its name in the arguments.
+    type Seen = Vec<(String, Observation)>;
 
-async fn run(args: &RadiusArgs, plan: Plan, capture: Option<Capture>, context: &Context) -> Report {
-    let mut tap = session::tap(context, capture);
-    let servers = args.servers();
-    let seen = radius::probe(&servers, &plan, session::allowance(context), &mut tap).await;
-    let judge = report::Judge {
-        thresholds: &context.thresholds,
-        timeout: context.timeout.state,
-        plan: &plan,
-        quorum: args.quorum.unwrap_or(Quorum::All).of(servers.len()),
-        unsigned: args.unsigned_state.unwrap_or(State::Warning),
-        degraded: args.degraded_state.unwrap_or(State::Warning),
-    };
-    let report = judge.report(&servers, &seen);
-    tap.into_lines().into_iter().fold(report, |report, (level, line)| report.detail(level, line))
+    fn secrets(&self, deadline: Instant) -> Result<Plan, Report> {
+        let carrier = self.carrier();
+        let carrier =
+            carrier.map_err(|what| Report::failed(Phase::Connect, Reason::Local, what))?;
+        self.plan(carrier, deadline).map_err(session::unread)
+    }
+
+    fn socket() -> Result<(), Report> {
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        plan: Plan,
+        (): (),
+        interrupt: io::Result<Interrupt>,
+        tap: &mut Tap,
+        context: &Context,
+    ) -> (Vec<(String, Observation)>, Report) {
+        let servers = self.servers();
+        let allowance = session::allowance(context);
+        let seen = radius::probe(&servers, &plan, allowance, interrupt, tap).await;
+        let judge = report::Judge {
+            thresholds: &context.thresholds,
+            timeout: context.timeout.state,
+            plan: &plan,
+            quorum: self.quorum.unwrap_or(Quorum::All).of(servers.len()),
+            unsigned: self.unsigned_state.unwrap_or(State::Warning),
+            degraded: self.degraded_state.unwrap_or(State::Warning),
+        };
+        let report = judge.report(&servers, &seen);
+        (servers.into_iter().map(|server| server.host).zip(seen).collect(), report)
+    }
 }
 
 /// One word of `--mode`.

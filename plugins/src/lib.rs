@@ -1,8 +1,10 @@
 //! The checks and the lab gateway, one module each; `src/bin` names them.
+//! [`run`] runs a check from elsewhere.
 
 pub mod check_pptp_auth;
 pub mod check_pptp_control;
 pub mod check_pptp_gre;
 pub mod check_radius;
 pub mod lab;
-mod session;
+pub mod run;
+pub mod session;

@@ -9,7 +9,6 @@ use pptp_probe::net::gre::RawGre;
 use pptp_probe::net::pcap::Capture;
 use pptp_probe::net::privilege::drop_all;
 use pptp_probe::net::resolve::Family;
-use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report, escape};
 use pptp_probe::plugin::{Context, setcap_mend};
 use pptp_probe::probe::{Allowance, Gateway, Observation};
@@ -33,26 +32,20 @@ const PHASE_LABELS: [(Phase, &str); 10] = [
 /// Packets lost, repeated or out of order that are still chance.
 const CHANCE: u64 = 1;
 
-/// Opens the capture and, where asked for, the raw socket; then gives every
-/// right up.
-pub(crate) fn open(
-    common: &Common,
-    needs_gre: bool,
-) -> Result<(Option<Capture>, Option<RawGre>), Report> {
-    let capture = match &common.pcap {
-        Some(path) => Some(Capture::create(path).map_err(|error| {
-            let text = format!("cannot write the capture {}: {error}", path.display());
-            Report::failed(Phase::Resolve, Reason::Local, text)
-        })?),
-        None => None,
-    };
-    let raw =
-        if needs_gre { Some(RawGre::open().map_err(|error| no_socket(&error))?) } else { None };
+/// Opens the capture, where one is asked for.
+pub(crate) fn capture(common: &Common) -> Result<Option<Capture>, Report> {
+    let Some(path) = &common.pcap else { return Ok(None) };
+    Capture::create(path).map(Some).map_err(|error| {
+        let text = format!("cannot write the capture {}: {error}", path.display());
+        Report::failed(Phase::Resolve, Reason::Local, text)
+    })
+}
+
+pub(crate) fn give_up_rights() -> Result<(), Report> {
     drop_all().map_err(|error| {
         let text = format!("cannot give up privileges: {error}");
         Report::failed(Phase::Resolve, Reason::Local, text)
-    })?;
-    Ok((capture, raw))
+    })
 }
 
 /// The report of a run whose secrets could not be read.
@@ -62,6 +55,11 @@ pub(crate) fn unread(unread: Unread) -> Report {
         Reason::Local => report.mend("--help says where secrets may come from"),
         _ => report,
     }
+}
+
+/// Opens the raw socket.
+pub(crate) fn raw_socket() -> Result<RawGre, Report> {
+    RawGre::open().map_err(|error| no_socket(&error))
 }
 
 fn no_socket(error: &std::io::Error) -> Report {
@@ -95,10 +93,6 @@ pub(crate) fn validate_ipv4(target: &Target) -> Result<(), String> {
 
 pub(crate) fn allowance(context: &Context) -> Allowance {
     Allowance { started: context.started, deadline: context.deadline }
-}
-
-pub(crate) fn tap(context: &Context, capture: Option<Capture>) -> Tap {
-    Tap::new(context.started, context.verbosity, capture)
 }
 
 /// Begins a report: the failure where there was one, else `headline`, if the
@@ -216,7 +210,7 @@ fn introduction(seen: &Observation) -> String {
 }
 
 /// The middle of some durations.
-pub(crate) fn median(times: &[Duration]) -> Option<Duration> {
+pub fn median(times: &[Duration]) -> Option<Duration> {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     let upper = *sorted.get(sorted.len() / 2)?;
@@ -228,7 +222,7 @@ pub(crate) fn median(times: &[Duration]) -> Option<Duration> {
 
 /// Mean difference between a round trip and the next, as RFC 3550 means it
 /// without its smoothing.
-pub(crate) fn jitter(times: &[Duration]) -> Option<Duration> {
+pub fn jitter(times: &[Duration]) -> Option<Duration> {
     let steps = times.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
     let count = u32::try_from(times.len().checked_sub(1)?).ok()?;
     steps.sum::<Duration>().checked_div(count)

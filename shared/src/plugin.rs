@@ -20,7 +20,7 @@ use std::panic::PanicHookInfo;
 use std::time::{Duration, Instant};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, Command};
+use clap::{Arg, ArgMatches, Args, Command};
 
 use crate::cli::{Common, Timeout, expand_extra_opts, raw_option};
 use crate::output::{Format, Identity, Report, State, Thresholds, render, unknown_line};
@@ -160,6 +160,18 @@ pub fn command<A: Check>() -> Command {
     }
 }
 
+/// Reads and validates arguments, the program's name first, for a program that
+/// runs the check itself.
+///
+/// # Errors
+/// The sentence that the check would say.
+pub fn arguments<A: Check>(argv: &[OsString]) -> Result<(A, Thresholds), String> {
+    let read = || validated(&mut command::<A>().try_get_matches_from(argv)?);
+    read().map_err(|refusal| match refusal {
+        Refusal::Said(text) | Refusal::Misuse(text) | Refusal::Interrupted(text) => text,
+    })
+}
+
 /// The first step when a raw socket is not permitted, with the path of this
 /// very program.
 pub fn setcap_mend() -> String {
@@ -227,10 +239,14 @@ fn parse<A: Check>(argv: &[OsString]) -> Result<(A, Thresholds), Refusal> {
     // two apart piece by piece costs a tenth of what parsing costs.
     std::mem::forget(command);
     let mut matches = std::mem::ManuallyDrop::new(matches?);
+    validated(&mut matches)
+}
+
+fn validated<A: Check>(matches: &mut ArgMatches) -> Result<(A, Thresholds), Refusal> {
     if matches.contains_id(EXTRA_OPTS) {
         return Err("--extra-opts cannot stand in the file it names".to_owned().into());
     }
-    let args = A::from_arg_matches_mut(&mut matches)?;
+    let args = A::from_arg_matches_mut(matches)?;
     args.validate()?;
     let thresholds = args.common().thresholds(A::METRICS, A::MAIN_METRIC)?;
     for label in thresholds.labels() {

@@ -15,7 +15,7 @@ use crate::check_radius::report::Judge;
 
 fn arguments(text: &str) -> Result<RadiusArgs, String> {
     let argv = ["check_radius"].into_iter().chain(text.split_whitespace());
-    let matches = plugin::command::<RadiusArgs>().try_get_matches_from(argv);
+    let matches = pptp_probe::plugin::command::<RadiusArgs>().try_get_matches_from(argv);
     let args = matches.and_then(|matches| RadiusArgs::from_arg_matches(&matches));
     let args = args.map_err(|error| error.to_string())?;
     args.validate()?;
@@ -560,7 +560,7 @@ fn arguments_that_do_not_go_together_are_misuse() {
 #[test]
 fn certificate_that_cannot_be_read_is_not_called_a_secret() {
     let args = arguments("-H a --transport tls --ca-file /nonexistent").unwrap();
-    let report = prepare(&args, Instant::now()).err().unwrap();
+    let report = args.secrets(Instant::now()).err().unwrap();
     let verdict = report.verdict().unwrap();
     assert_eq!((verdict.phase, verdict.reason), (Phase::Connect, Reason::Local));
     assert_eq!(verdict.mend, Reason::Local.mend());

@@ -1,10 +1,13 @@
 //! The whole way to an address: call, GRE, LCP, authentication, MPPE, IPCP,
 //! and one encrypted echo. Exactly one authentication attempt.
 
+use std::io;
+
 use super::{Allowance, Gateway, Observation, Prober, introduction, not_begun};
 use crate::method::{Method, MppePolicy};
 use crate::net::entropy::random;
 use crate::net::gre::RawGre;
+use crate::net::interrupt::Interrupt;
 use crate::net::tap::Tap;
 use crate::proto::Failure;
 use crate::proto::auth::Credentials;
@@ -32,9 +35,10 @@ pub async fn probe(
     wish: Wish,
     raw: RawGre,
     allowance: Allowance,
+    interrupt: io::Result<Interrupt>,
     tap: &mut Tap,
 ) -> Observation {
-    let mut prober = match Prober::new(gateway, allowance, Some(raw), tap) {
+    let mut prober = match Prober::new(gateway, allowance, Some(raw), interrupt, tap) {
         Ok(prober) => prober,
         Err(failure) => return not_begun(failure),
     };

@@ -1,7 +1,10 @@
 //! The control connection alone: Start, Echo, Stop. Needs no right and no
 //! account.
 
+use std::io;
+
 use super::{Allowance, Gateway, Observation, Prober, introduction, not_begun};
+use crate::net::interrupt::Interrupt;
 use crate::net::tap::Tap;
 use crate::proto::tunnel::{Config, Goal};
 
@@ -10,9 +13,10 @@ pub async fn probe(
     gateway: &Gateway,
     echoes: u32,
     allowance: Allowance,
+    interrupt: io::Result<Interrupt>,
     tap: &mut Tap,
 ) -> Observation {
-    let mut prober = match Prober::new(gateway, allowance, None, tap) {
+    let mut prober = match Prober::new(gateway, allowance, None, interrupt, tap) {
         Ok(prober) => prober,
         Err(failure) => return not_begun(failure),
     };

@@ -3,6 +3,7 @@
 //! account: authentication is never answered.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use super::{Allowance, Gateway, Observation, Prober, introduction, not_begun};
 use crate::method::{Method, MppePolicy};
 use crate::net::entropy::random;
 use crate::net::gre::RawGre;
+use crate::net::interrupt::Interrupt;
 use crate::net::tap::Tap;
 use crate::proto::Failure;
 use crate::proto::auth::AuthProtocol;
@@ -94,9 +96,10 @@ pub async fn probe(
     wish: &Wish,
     raw: RawGre,
     allowance: Allowance,
+    interrupt: io::Result<Interrupt>,
     tap: &mut Tap,
 ) -> (Observation, Vec<Finding>) {
-    let mut prober = match Prober::new(gateway, allowance, Some(raw), tap) {
+    let mut prober = match Prober::new(gateway, allowance, Some(raw), interrupt, tap) {
         Ok(prober) => prober,
         Err(failure) => return (not_begun(failure), Vec::new()),
     };

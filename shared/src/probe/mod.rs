@@ -1,6 +1,7 @@
 //! Probes: each picks the machine, runs it against one gateway, and returns
 //! what was seen. A probe never judges.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -104,9 +105,10 @@ impl<'a> Prober<'a> {
         gateway: &'a Gateway,
         allowance: Allowance,
         raw: Option<RawGre>,
+        interrupt: io::Result<Interrupt>,
         tap: &'a mut Tap,
     ) -> Result<Self, Failure> {
-        let interrupt = Interrupt::new().map_err(|error| {
+        let interrupt = interrupt.map_err(|error| {
             Failure::new(Phase::Resolve, Reason::Local, format!("cannot handle signals: {error}"))
         })?;
         Ok(Self { gateway, allowance, address: None, gre: None, raw, interrupt, tap })

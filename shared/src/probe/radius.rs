@@ -139,9 +139,10 @@ pub async fn probe(
     servers: &[Server],
     plan: &Plan,
     allowance: Allowance,
+    interrupt: io::Result<Interrupt>,
     tap: &mut Tap,
 ) -> Vec<Observation> {
-    let mut interrupt = match Interrupt::new() {
+    let mut interrupt = match interrupt {
         Ok(interrupt) => interrupt,
         Err(error) => {
             let failure = format!("cannot handle signals: {error}");

@@ -1,0 +1,67 @@
+//! How a check is run: as the process that its name says, or as part of a
+//! program that runs it again and again.
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Instant;
+
+use pptp_probe::net::interrupt::Interrupt;
+use pptp_probe::net::tap::Tap;
+use pptp_probe::output::Report;
+use pptp_probe::plugin::{self, Check, Context};
+
+use crate::session;
+
+/// A check that can be run.
+pub trait Run: Check {
+    /// What it knows that nobody else shall.
+    type Secrets;
+    /// The socket that needs a right to be opened.
+    type Socket;
+    /// What it saw.
+    type Seen;
+
+    /// Reads the secrets, for which it may wait until `deadline`.
+    ///
+    /// # Errors
+    /// The report of a run without them.
+    fn secrets(&self, deadline: Instant) -> Result<Self::Secrets, Report>;
+
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// The report of a run without it.
+    fn socket() -> Result<Self::Socket, Report>;
+
+    /// One run: what was seen, and the verdict.
+    fn run(
+        &self,
+        secrets: Self::Secrets,
+        socket: Self::Socket,
+        interrupt: io::Result<Interrupt>,
+        tap: &mut Tap,
+        context: &Context,
+    ) -> impl Future<Output = (Self::Seen, Report)>;
+}
+
+/// Runs a check with these arguments, the program's name first, and leaves the
+/// process.
+pub(crate) fn main<C: Run>(argv: Vec<OsString>) -> ! {
+    plugin::main_from(
+        argv,
+        |args: &C, deadline| {
+            // Read while the rights that may be needed for the files are there.
+            let secrets = args.secrets(deadline)?;
+            let capture = session::capture(args.common())?;
+            let socket = C::socket()?;
+            session::give_up_rights()?;
+            Ok((secrets, capture, socket))
+        },
+        async |args: &C, (secrets, capture, socket), context: &Context| {
+            let mut tap = Tap::new(context.started, context.verbosity, capture);
+            let (_, report) = args.run(secrets, socket, Interrupt::new(), &mut tap, context).await;
+            let lines = tap.into_lines().into_iter();
+            lines.fold(report, |report, (level, line)| report.detail(level, line))
+        },
+    )
+}
