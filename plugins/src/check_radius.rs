@@ -291,6 +291,11 @@ impl Check for RadiusArgs {
 }
 
 impl RadiusArgs {
+    /// Names or addresses of the servers.
+    pub fn hosts(&self) -> &[String] {
+        &self.hostname
+    }
+
     /// The address to send from and those to send to are of one family.
     fn validate_source(&self) -> Result<(), String> {
         let Some(source) = self.source else { return Ok(()) };
@@ -355,8 +360,8 @@ impl RadiusArgs {
         Ok(SharedSecret::new(secret))
     }
 
-    /// What is done on which port.
-    fn modes(&self) -> Vec<(Mode, u16)> {
+    /// What is done with each server, and on which of its ports.
+    pub fn modes(&self) -> Vec<(Mode, u16)> {
         let is_tls = self.carriage() == Carriage::Tls;
         let auth_port = self.port.unwrap_or(if is_tls { 2083 } else { 1812 });
         let acct_port = self.acct_port.unwrap_or(match self.carriage() {

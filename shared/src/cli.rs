@@ -260,16 +260,8 @@ impl FromStr for Timeout {
             Some((text, state)) => (text, state.parse()?),
             None => (text, State::Critical),
         };
-        let (number, unit) = match text.strip_suffix("ms") {
-            Some(number) => (number, 1e-3),
-            None => (text.strip_suffix('s').unwrap_or(text), 1.0),
-        };
-        // The standard parser would also take signs, exponents and "inf".
-        let plain = number.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
-        let seconds = match number.parse::<f64>() {
-            Ok(number) if plain => number * unit,
-            _ => return Err(format!("'{text}' is no time; write 5, 2.5, 10s or 1500ms")),
-        };
+        let seconds = seconds(text, &[("ms", 1e-3), ("s", 1.0)])
+            .ok_or_else(|| format!("'{text}' is no time; write 5, 2.5, 10s or 1500ms"))?;
         if seconds < 0.001 {
             return Err("a run needs at least 1 ms".into());
         }
@@ -279,6 +271,17 @@ impl FromStr for Timeout {
         let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
         Ok(Self { duration, state })
     }
+}
+
+/// A time in seconds: a plain decimal number with one of `units` behind it,
+/// each with its length in seconds, or none for seconds. A unit that ends in
+/// another one stands before that.
+pub fn seconds(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let known = |(name, length): &(&str, f64)| Some((text.strip_suffix(name)?, *length));
+    let (number, length) = units.iter().find_map(known).unwrap_or((text, 1.0));
+    // The standard parser would also take signs, exponents and "inf".
+    let is_plain = number.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+    number.parse::<f64>().ok().filter(|_| is_plain).map(|number| number * length)
 }
 
 /// Who logs in. A secret is never a value on the command line, where `ps`

@@ -172,6 +172,26 @@ pub fn arguments<A: Check>(argv: &[OsString]) -> Result<(A, Thresholds), String>
     })
 }
 
+/// Runs a check on this thread, in a runtime of its own.
+///
+/// # Errors
+/// The report of a run that missed its deadline or had no runtime.
+pub fn run_until<T>(context: &Context, run: impl Future<Output = T>) -> Result<T, Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let headline = format!("the event loop did not start: {error}");
+            return Err(Report::failed(context.phase.get(), Reason::Local, headline));
+        }
+    };
+    let limit = tokio::time::Instant::from_std(context.deadline + GRACE);
+    let ended = runtime.block_on(async { tokio::time::timeout_at(limit, run).await });
+    // Dropping it would wait for a resolver that hangs.
+    runtime.shutdown_background();
+    ended.map_err(|_| overdue(context))
+}
+
 /// The first step when a raw socket is not permitted, with the path of this
 /// very program.
 pub fn setcap_mend() -> String {
@@ -214,8 +234,9 @@ fn conduct<A: Check, P>(
     let context = Context::new(common, started, thresholds);
     let report = match prepare(&args, context.deadline) {
         Ok(prepared) => run_until(&context, run(&args, prepared, &context)),
-        Err(report) => report,
+        Err(report) => Err(report),
     };
+    let report = report.unwrap_or_else(|report| report);
     let target = args.target();
     let identity = Identity { name: A::NAME, program: A::PROGRAM, target: &target };
     let (text, code) = render(&report, &identity, common.output(), context.verbosity);
@@ -323,22 +344,6 @@ fn panic_line(name: &str, panic: &PanicHookInfo<'_>) -> String {
         None => "internal error".to_owned(),
     };
     unknown_line(name, &place, "(please report)")
-}
-
-fn run_until(context: &Context, run: impl Future<Output = Report>) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let headline = format!("the event loop did not start: {error}");
-            return Report::failed(context.phase.get(), Reason::Local, headline);
-        }
-    };
-    let limit = tokio::time::Instant::from_std(context.deadline + GRACE);
-    let ended = runtime.block_on(async { tokio::time::timeout_at(limit, run).await });
-    // Dropping it would wait for a resolver that hangs.
-    runtime.shutdown_background();
-    ended.unwrap_or_else(|_| overdue(context))
 }
 
 fn overdue(context: &Context) -> Report {

@@ -12,16 +12,20 @@
 //! | [`served`] | facts as variables: one `match` a table from column to field |
 //! | [`synthetic`] | facts that are made up, for load tests |
 //! | [`agentx`] | the subagent's side of AgentX: octets and the session |
+//! | [`probe`] | one of the checks as part of this program |
+//! | [`config`] | the configuration file |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
 pub mod agentx;
 pub mod alarms;
+pub mod config;
 pub mod facts;
 pub mod mib_text;
 pub mod oid;
 pub mod people;
+pub mod probe;
 pub mod served;
 pub mod synthetic;
 pub mod value;
