@@ -378,6 +378,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of `length` bits that `address` lies in.
+    pub fn of(address: IpAddr, length: u8) -> Self {
+        Self { address: Self { address, length }.first(), length }
+    }
+
     /// Whether `address` lies in it; an IPv4 address within IPv6 counts as
     /// what it is.
     pub fn contains(self, address: IpAddr) -> bool {

@@ -16,6 +16,8 @@ use pptp_probe::gateway::tracker::{Ended, Totals};
 use pptp_probe::output::State;
 use pptp_probe::reason::{Phase, Reason};
 
+use crate::probe::Service;
+
 /// What is served, as it was at [`Facts::taken`].
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -37,7 +39,7 @@ pub struct Facts {
     pub subnets: Arc<[SubnetRow]>,
     /// By server and number of the reason.
     pub failures: Arc<[FailureRow]>,
-    /// By index, from 1 without gaps.
+    /// By index.
     pub probes: Arc<[ProbeRow]>,
     /// By index, from 1 without gaps.
     pub radius: Arc<[RadiusRow]>,
@@ -189,7 +191,7 @@ pub struct Seen {
     pub octets_out: u64,
     /// When a session of it was last there.
     pub last: SystemTime,
-    /// Open sessions it may have, from the configuration.
+    /// Mebibytes in both directions that it may use, from the configuration.
     pub quota: Option<u32>,
     /// When the counters began.
     pub since: Instant,
@@ -281,18 +283,6 @@ pub struct Times {
     pub p95: Duration,
 }
 
-/// What a RADIUS server is asked for; the numbers are those of
-/// pptpRadiusService.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RadiusService {
-    /// A login.
-    Auth = 2,
-    /// Accounting.
-    Acct = 3,
-    /// Its state.
-    Status = 4,
-}
-
 /// A RADIUS server and service.
 #[derive(Debug, Clone)]
 pub struct RadiusRow {
@@ -301,7 +291,7 @@ pub struct RadiusRow {
     /// As configured.
     pub name: Arc<str>,
     /// What it is asked for.
-    pub service: RadiusService,
+    pub service: Service,
     /// The one that was asked last.
     pub address: Option<IpAddr>,
     /// The one that is asked.

@@ -5,15 +5,16 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`mib_text`] | `mibs/` as a table |
-//! | [`oid`] | object identifiers |
-//! | [`value`] | values of managed objects |
+//! | [`oid`], [`value`] | names and values of managed objects |
 //! | [`view`] | what a front end reads, whoever fills it |
+//! | [`probe`] | one of the checks as part of this program |
+//! | [`config`] | the configuration file |
 //! | [`facts`] | everything that is served at one moment |
 //! | [`served`] | facts as variables: one `match` a table from column to field |
 //! | [`synthetic`] | facts that are made up, for load tests |
+//! | [`alarms`] | notifications, and how many of a kind go out |
+//! | [`people`], [`keeper`] | looks at gateways, kept and made into facts |
 //! | [`agentx`] | the subagent's side of AgentX: octets and the session |
-//! | [`probe`] | one of the checks as part of this program |
-//! | [`config`] | the configuration file |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
@@ -22,6 +23,7 @@ pub mod agentx;
 pub mod alarms;
 pub mod config;
 pub mod facts;
+pub mod keeper;
 pub mod mib_text;
 pub mod oid;
 pub mod people;

@@ -30,6 +30,7 @@ pub struct People {
     wrapped: bool,
     /// Those for whom there was no room since the last look.
     turned_away: usize,
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -75,13 +76,20 @@ impl People {
         }
     }
 
+    /// Whether a row came or went since this was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Lets rows go that nothing was seen of, and makes room for those who
     /// found none.
     pub fn end_look(&mut self, bounds: Bounds, now: Now) {
+        let before = self.rows.len();
         self.rows.retain(|_, person| {
             let unseen = now.wall.duration_since(person.seen.last).unwrap_or_default();
             person.there || unseen <= bounds.forget
         });
+        self.changed |= self.rows.len() != before;
         let wanted = (self.rows.len() + self.turned_away).saturating_sub(bounds.rows);
         self.turned_away = 0;
         if wanted == 0 {
@@ -93,6 +101,7 @@ impl People {
         absent.sort_unstable();
         for (_, key) in absent.into_iter().take(wanted) {
             self.rows.remove(&key);
+            self.changed = true;
         }
     }
 
@@ -154,6 +163,7 @@ impl People {
             };
             let person = Person { index, seen, ended: Traffic::default(), there: false };
             self.rows.insert(key.into(), person);
+            self.changed = true;
         }
         self.rows.get_mut(key)
     }

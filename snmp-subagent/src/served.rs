@@ -414,8 +414,9 @@ impl<'a> Served<'a> {
             8 => date(seen.last),
             9 => Value::Gauge32(seen.quota?),
             10 => {
-                let (active, quota) = (u64::from(seen.active), u64::from(seen.quota?));
-                Value::Gauge32(gauge((active * 100).checked_div(quota).unwrap_or(100)))
+                let used = u128::from(seen.octets_in) + u128::from(seen.octets_out);
+                let quota = u128::from(seen.quota?) << 20;
+                Value::Gauge32(gauge((used * 100).checked_div(quota).unwrap_or(100)))
             }
             11 => self.stamp(Some(seen.since)),
             _ => return None,

@@ -15,8 +15,9 @@ use pptp_probe::reason::{Phase, Reason};
 
 use crate::facts::{
     Agent, AuditRow, Counted, Facts, FailureRow, HistoryRow, PhaseRow, ProbeRow, RadiusCounters,
-    RadiusRow, RadiusService, Seen, Server, Severity, SubnetRow, TABLES, Times, UserRow,
+    RadiusRow, Seen, Server, Severity, SubnetRow, TABLES, Times, UserRow,
 };
+use crate::probe::Service;
 
 /// A gateway in TEST-NET-1 with `rows` callers (RFC 5737).
 pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
@@ -43,7 +44,7 @@ pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
         octets_in: 1 << 33,
         octets_out: 1 << 34,
         last: wall,
-        quota: Some(4),
+        quota: Some(1 << 15),
         since: now,
     };
     let text = Arc::<str>::from;
@@ -146,7 +147,7 @@ pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
         radius: [RadiusRow {
             index: 1,
             name: text("192.0.2.2"),
-            service: RadiusService::Auth,
+            service: Service::Auth,
             address: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))),
             port: 1812,
             status: OperStatus::Up,

@@ -162,6 +162,11 @@ impl Tracker {
         self.totals
     }
 
+    /// Whether a session has the interface with this number.
+    pub fn has_interface(&self, if_index: u32) -> bool {
+        self.by_interface.contains_key(&if_index)
+    }
+
     /// Takes a full look: all sessions that there are, in the order of their
     /// keys, each once. Whatever else is there comes late or not at all, but
     /// does no harm.

@@ -1,0 +1,995 @@
+//! Keeps what is served: takes looks at gateways, what the kernel says of
+//! interfaces and the runs of probes, and makes [`Facts`] and alarms of them.
+//!
+//! Nothing here reads a source or a clock. A look that could not see the
+//! sessions leaves those of the look before in place; they grow old, and when
+//! they are too old they are not served any more.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pptp_probe::gateway::session::{Kind, OperStatus, Snapshot, SourceState, State};
+use pptp_probe::gateway::tracker::{Change, Ended, LinkChange, TerminateCause, Tracker};
+use pptp_probe::reason::Reason;
+
+use crate::alarms::{self, Alarm, Limiter, Rates};
+use crate::config::{Config, Network, Source};
+use crate::facts::{
+    Agent, Counted, Facts, FailureRow, HistoryRow, Live, Server, SubnetRow, TABLES, UserRow,
+};
+use crate::people::{Bounds, Now, People};
+
+mod probes;
+
+use probes::Probes;
+
+/// Tables in the order of [`Agent::changed`].
+#[derive(Clone, Copy)]
+enum Table {
+    Server,
+    Session,
+    History,
+    User,
+    Subnet,
+    Failure,
+    Probe,
+    Radius,
+}
+
+/// Everything that is known so far.
+pub struct Keeper {
+    config: Arc<Config>,
+    started: Now,
+    description: Arc<str>,
+    collects: u32,
+    collect_errors: u32,
+    changed: [Option<Instant>; TABLES],
+    servers: Vec<Kept>,
+    history: VecDeque<Arc<HistoryRow>>,
+    last_history: u32,
+    users: People,
+    subnets: People,
+    /// When sessions of a user ended, and whether that was told.
+    flapping: HashMap<Arc<[u8]>, Burst>,
+    failures: BTreeMap<(u32, u8), FailureRow>,
+    probes: Probes,
+    raised: Vec<Alarm>,
+    limiter: Limiter,
+    /// What [`Facts`] share between refreshes.
+    shared: Shared,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    history: Option<Arc<[Arc<HistoryRow>]>>,
+    people: Option<Callers>,
+    failures: Option<Arc<[FailureRow]>>,
+}
+
+type Callers = (Arc<[UserRow]>, Arc<[SubnetRow]>);
+
+/// One server.
+#[derive(Debug)]
+struct Kept {
+    source: Source,
+    shown: Server,
+    tracker: Tracker,
+    looked: bool,
+    logins: Burst,
+    is_down: bool,
+    is_stale: bool,
+    is_full: bool,
+}
+
+/// Things that happen too often.
+#[derive(Debug, Default)]
+struct Burst {
+    /// At most one more than the limit.
+    times: VecDeque<Instant>,
+    told: bool,
+}
+
+impl Burst {
+    /// How many there were in the window before `now`.
+    fn count(&mut self, window: Duration, now: Instant) -> u32 {
+        let old = |time: &Instant| now.saturating_duration_since(*time) > window;
+        while self.times.front().is_some_and(old) {
+            self.times.pop_front();
+        }
+        self.times.len() as u32
+    }
+
+    /// One more; true when it is the first that is above the limit.
+    fn add(&mut self, limit: u32, window: Duration, now: Instant) -> bool {
+        self.times.push_back(now);
+        while self.times.len() > limit as usize + 1 {
+            self.times.pop_front();
+        }
+        let above = self.count(window, now) > limit;
+        above && !std::mem::replace(&mut self.told, above)
+    }
+
+    /// True when it was told and is over.
+    fn is_over(&mut self, limit: u32, window: Duration, now: Instant) -> bool {
+        self.told && self.count(window, now) <= limit && std::mem::replace(&mut self.told, false)
+    }
+}
+
+/// A login or session that came to nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// Whose; empty if not known.
+    pub user: &'a [u8],
+    /// From where.
+    pub peer: Option<Ipv4Addr>,
+}
+
+impl Keeper {
+    /// Knows nothing but the configuration.
+    pub fn new(config: Arc<Config>, description: &str, now: Now) -> Self {
+        let mut keeper = Self {
+            started: now,
+            description: description.into(),
+            collects: 0,
+            collect_errors: 0,
+            changed: [None; TABLES],
+            servers: Vec::new(),
+            history: VecDeque::new(),
+            last_history: 0,
+            users: People::default(),
+            subnets: People::default(),
+            flapping: HashMap::new(),
+            failures: BTreeMap::new(),
+            probes: Probes::new(&config.probes, now),
+            raised: Vec::new(),
+            limiter: Limiter::default(),
+            shared: Shared::default(),
+            config,
+        };
+        keeper.touch(Table::Probe, now);
+        keeper
+    }
+
+    /// Goes on with another configuration. Probes that are configured as
+    /// before keep their rows.
+    pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
+        self.probes.reconfigure(&config.probes, now);
+        self.touch(Table::Probe, now);
+        self.touch(Table::Radius, now);
+        self.config = config;
+        self.trim_history(now);
+        self.shared = Shared::default();
+    }
+
+    /// All sources were read once more.
+    pub fn count_collect(&mut self) {
+        self.collects = self.collects.wrapping_add(1);
+    }
+
+    /// Takes a look at a server. One of which nothing was ever found has no
+    /// row.
+    pub fn look(&mut self, source: Source, snapshot: Snapshot, now: Now) {
+        let found = snapshot.server.is_some() || !snapshot.sessions.is_empty();
+        let at = match self.servers.iter().position(|kept| kept.source == source) {
+            Some(at) => at,
+            None if found => self.add_server(source, now),
+            None => return,
+        };
+        let mut unreadable = snapshot.sources.iter().filter_map(|source| match &source.state {
+            SourceState::Unreadable(why) => Some(format!("{}: {why}", source.name)),
+            _ => None,
+        });
+        let error = unreadable.next();
+        let errors = u32::from(error.is_some()) + unreadable.count() as u32;
+        self.collect_errors = self.collect_errors.wrapping_add(errors);
+        let blind = snapshot
+            .sources
+            .iter()
+            .find(|source| source.needed && source.state != SourceState::Ok)
+            .map(|source| format!("{} cannot be read", source.name));
+        let kept = &mut self.servers[at];
+        kept.shown.errors = kept.shown.errors.wrapping_add(errors);
+        if let Some(error) = &error {
+            kept.shown.error_text = error.as_str().into();
+        }
+        if let Some(blind) = blind {
+            kept.shown.status = OperStatus::Unknown;
+            kept.shown.status_text = error.unwrap_or(blind).into();
+            return;
+        }
+        kept.shown.read = now.instant;
+        kept.show(snapshot.server, error, &self.config, now);
+        let before = kept.tracker.table().len();
+        let first = !std::mem::replace(&mut kept.looked, true);
+        let changes = kept.tracker.update(snapshot.sessions, now.instant, now.wall);
+        let came_or_went = kept.tracker.table().len() != before || !changes.is_empty();
+        kept.shown.sessions = kept.tracker.table().clone();
+        kept.shown.totals = kept.tracker.totals();
+        if came_or_went {
+            self.touch(Table::Session, now);
+        }
+        if first {
+            self.count_first(at, now);
+        }
+        self.take(at, changes, now);
+        self.see_people(now);
+        self.judge(at);
+    }
+
+    /// Takes what the kernel says of an interface; whichever server has it, or
+    /// else the first.
+    pub fn link(&mut self, link: LinkChange, now: Now) {
+        let owner = self.servers.iter().position(|kept| kept.tracker.has_interface(link.if_index));
+        let at = owner.unwrap_or(0);
+        let Some(kept) = self.servers.get_mut(at) else { return };
+        let changes = kept.tracker.link(link, now.instant, now.wall);
+        kept.shown.sessions = kept.tracker.table().clone();
+        kept.shown.totals = kept.tracker.totals();
+        if !changes.is_empty() {
+            self.touch(Table::Session, now);
+        }
+        self.take(at, changes, now);
+        self.judge(at);
+    }
+
+    /// A login or session of the server with this index came to nothing, as a
+    /// log or the sessions themselves tell.
+    pub fn fail(&mut self, server: u32, failed: Failed<'_>, now: Now) {
+        let Some(at) = self.servers.iter().position(|kept| kept.shown.index == server) else {
+            return;
+        };
+        let key = (server, failed.reason.number());
+        if !self.failures.contains_key(&key) {
+            self.touch(Table::Failure, now);
+        }
+        let row = self.failures.entry(key).or_insert_with(|| FailureRow {
+            server,
+            reason: failed.reason,
+            count: 0,
+            last: now.wall,
+            user: failed.user.into(),
+            peer: None,
+        });
+        row.count = row.count.wrapping_add(1);
+        row.last = now.wall;
+        row.user = failed.user.into();
+        row.peer = failed.peer.map(IpAddr::V4);
+        self.shared.failures = None;
+        if failed.reason != Reason::AuthRejected {
+            return;
+        }
+        self.shared.people = None;
+        let (users, subnets) = (self.user_bounds(), self.subnet_bounds());
+        if !failed.user.is_empty() {
+            self.users.reject(failed.user, now, users);
+        }
+        if let Some(peer) = failed.peer {
+            self.subnets.reject(&subnet(peer, self.config.subnets.prefix_v4), now, subnets);
+        }
+        let settings = &self.config.notifications;
+        let (limit, window) = (settings.auth_failures_count, settings.auth_failures_window);
+        let kept = &mut self.servers[at];
+        let failures = kept.shown.counted.auth_failures.get_or_insert(0);
+        *failures = failures.wrapping_add(1);
+        if kept.logins.add(limit, window, now.instant) {
+            let text = format!(
+                "more than {limit} logins were rejected in {} s, the last one of {}{}: look \
+                 whether a client has an old password, or block the address",
+                window.as_secs(),
+                String::from_utf8_lossy(failed.user).escape_debug(),
+                failed.peer.map(|peer| format!(" from {peer}")).unwrap_or_default(),
+            );
+            self.raised.push(Alarm {
+                count: limit.saturating_add(1),
+                limit,
+                window,
+                ..Alarm::new(alarms::Kind::AuthFailureRateExceeded, [server], text)
+            });
+        }
+    }
+
+    /// Takes the run of a probe.
+    pub fn probe(&mut self, run: &crate::probe::Run, now: Now) {
+        let new_phase = self.probes.take(run, &mut self.raised);
+        if new_phase {
+            self.touch(Table::Probe, now);
+        }
+    }
+
+    /// What is served now.
+    pub fn facts(&mut self, now: Now) -> Facts {
+        let settings = &self.config.notifications;
+        let (limit, window) = (settings.auth_failures_count, settings.auth_failures_window);
+        for kept in &mut self.servers {
+            let index = kept.shown.index;
+            let age = now.instant.saturating_duration_since(kept.shown.read);
+            let is_stale = age > settings.stale_after;
+            if is_stale != std::mem::replace(&mut kept.is_stale, is_stale) {
+                let kind = if is_stale { alarms::Kind::DataStale } else { alarms::Kind::DataFresh };
+                self.raised.push(Alarm::new(kind, [index], ""));
+            }
+            if kept.logins.is_over(limit, window, now.instant) {
+                let count = kept.logins.count(window, now.instant);
+                let alarm = Alarm::new(alarms::Kind::AuthFailureRateCleared, [index], "");
+                self.raised.push(Alarm { count, limit, window, ..alarm });
+            }
+        }
+        let window = settings.flapping_window;
+        let limit = settings.flapping_count;
+        self.flapping.retain(|_, burst| {
+            burst.is_over(limit, window, now.instant);
+            burst.count(window, now.instant) > 0
+        });
+        let (users, subnets) = self.people();
+        let history = &self.history;
+        let failures = &self.failures;
+        Facts {
+            taken: now.instant,
+            wall: now.wall,
+            stale_after: self.config.notifications.stale_after,
+            agent: Agent {
+                description: Arc::clone(&self.description),
+                started: self.started.instant,
+                start: self.started.wall,
+                collects: self.collects,
+                collect_errors: self.collect_errors,
+                changed: self.changed,
+            },
+            servers: self.servers.iter().map(|kept| kept.shown.clone()).collect(),
+            history: Arc::clone(
+                self.shared.history.get_or_insert_with(|| history.iter().cloned().collect()),
+            ),
+            users,
+            subnets,
+            failures: Arc::clone(
+                self.shared.failures.get_or_insert_with(|| failures.values().cloned().collect()),
+            ),
+            probes: self.probes.rows(),
+            radius: self.probes.radius_rows(),
+            audit: Arc::from([]),
+        }
+    }
+
+    /// What happened since this was last asked, as far as the rates let it
+    /// pass. Its rows are those of the facts made before.
+    pub fn alarms(&mut self, live: &Live, now: Now) -> Vec<Alarm> {
+        let settings = &self.config.notifications;
+        let off = [
+            (settings.server, &[alarms::Kind::ServerDown, alarms::Kind::ServerUp][..]),
+            (settings.session_up, &[alarms::Kind::SessionUp]),
+            (settings.session_down, &[alarms::Kind::SessionDown]),
+            (settings.session_flapping, &[alarms::Kind::SessionFlapping]),
+            (
+                settings.auth_failure_rate,
+                &[alarms::Kind::AuthFailureRateExceeded, alarms::Kind::AuthFailureRateCleared],
+            ),
+            (settings.capacity, &[alarms::Kind::CapacityExceeded, alarms::Kind::CapacityCleared]),
+            (settings.radius, &[alarms::Kind::RadiusDown, alarms::Kind::RadiusUp]),
+            (settings.probe, &[alarms::Kind::ProbeFailed, alarms::Kind::ProbeRecovered]),
+            (settings.data, &[alarms::Kind::DataStale, alarms::Kind::DataFresh]),
+            (settings.suppressed, &[alarms::Kind::NotificationsSuppressed]),
+        ];
+        let off = off.into_iter().filter(|(on, _)| !on).flat_map(|(_, kinds)| kinds).copied();
+        let rates = Rates { limit: settings.rate, window: settings.window, off: off.collect() };
+        self.limiter.pass(std::mem::take(&mut self.raised), &rates, live, now.instant)
+    }
+
+    fn add_server(&mut self, source: Source, now: Now) -> usize {
+        let kind = match source {
+            Source::Poptop => Kind::Poptop,
+            Source::AccelPpp => Kind::AccelPpp,
+            Source::Pppd => Kind::Pppd,
+        };
+        let name = self.config.collect.names.get(&source).cloned();
+        let shown = Server {
+            index: self.servers.len() as u32 + 1,
+            name: name.unwrap_or_else(|| source.to_string()).into(),
+            kind,
+            listen: None,
+            status: OperStatus::Unknown,
+            status_text: "".into(),
+            start: None,
+            memory: None,
+            cpu: None,
+            maximum: None,
+            gre_packets: None,
+            totals: pptp_probe::gateway::tracker::Totals::default(),
+            counted: Counted::default(),
+            read: now.instant,
+            errors: 0,
+            error_text: "".into(),
+            since: now.instant,
+            sessions: pptp_probe::gateway::table::Table::default(),
+        };
+        self.servers.push(Kept {
+            source,
+            shown,
+            tracker: Tracker::new(self.started.instant),
+            looked: false,
+            logins: Burst::default(),
+            is_down: false,
+            is_stale: false,
+            is_full: false,
+        });
+        self.touch(Table::Server, now);
+        self.servers.len() - 1
+    }
+
+    /// Sessions that were there before us count for their users too.
+    fn count_first(&mut self, at: usize, now: Now) {
+        let (users, subnets) = (self.user_bounds(), self.subnet_bounds());
+        let prefix = self.config.subnets.prefix_v4;
+        let table = &self.servers[at].shown.sessions;
+        for row in table.iter().filter(|row| row.state() == State::Open) {
+            if !row.user().is_empty() {
+                self.users.count(row.user(), now, users);
+            }
+            if let Some(peer) = row.peer() {
+                self.subnets.count(&subnet(peer, prefix), now, subnets);
+            }
+        }
+    }
+
+    fn take(&mut self, at: usize, changes: Vec<Change>, now: Now) {
+        let server = self.servers[at].shown.index;
+        for change in changes {
+            match change {
+                Change::Opened { index } => self.open(at, index, now),
+                Change::Renegotiated { .. } => {}
+                Change::Ended(ended) => self.end(server, *ended, now),
+            }
+        }
+    }
+
+    fn open(&mut self, at: usize, index: u32, now: Now) {
+        let (users, subnets) = (self.user_bounds(), self.subnet_bounds());
+        let server = &self.servers[at].shown;
+        let Some(row) = server.sessions.get(index) else { return };
+        let subnet = row.peer().map(|peer| subnet(peer, self.config.subnets.prefix_v4));
+        self.raised.push(Alarm::new(alarms::Kind::SessionUp, [server.index, index], ""));
+        if !row.user().is_empty() {
+            self.users.count(row.user(), now, users);
+        }
+        if let Some(subnet) = subnet {
+            self.subnets.count(&subnet, now, subnets);
+        }
+    }
+
+    fn end(&mut self, server: u32, ended: Ended, now: Now) {
+        let session = &ended.record.session;
+        let user: Arc<[u8]> = session.user.as_deref().unwrap_or_default().into();
+        let traffic = session.traffic.unwrap_or_default();
+        self.users.end(&user, traffic, now);
+        if let Some(peer) = session.peer {
+            self.subnets.end(&subnet(peer, self.config.subnets.prefix_v4), traffic, now);
+        }
+        if ended.cause == TerminateCause::LcpTimeout {
+            let failed = Failed { reason: Reason::Silent, user: &user, peer: session.peer };
+            self.fail(server, failed, now);
+            if let Some(kept) = self.servers.iter_mut().find(|kept| kept.shown.index == server) {
+                let timeouts = kept.shown.counted.lcp_timeouts.get_or_insert(0);
+                *timeouts = timeouts.wrapping_add(1);
+            }
+        }
+        // Every check of the port is a control connection without a call: the
+        // server counts them, and a list of sessions is not made of them.
+        if ended.record.watched.furthest <= State::CtrlEstablished {
+            return;
+        }
+        if !user.is_empty() {
+            self.watch_flapping(&user, now);
+        }
+        self.last_history = self.last_history.checked_add(1).unwrap_or(1);
+        let index = self.last_history;
+        self.history.push_back(Arc::new(HistoryRow { index, server, ended }));
+        self.raised.push(Alarm::new(alarms::Kind::SessionDown, [index], ""));
+        self.trim_history(now);
+    }
+
+    fn trim_history(&mut self, now: Now) {
+        while self.history.len() > self.config.history.rows as usize {
+            self.history.pop_front();
+        }
+        self.shared.history = None;
+        self.touch(Table::History, now);
+    }
+
+    fn watch_flapping(&mut self, user: &Arc<[u8]>, now: Now) {
+        let settings = &self.config.notifications;
+        let (limit, window) = (settings.flapping_count, settings.flapping_window);
+        let room = self.flapping.len() < self.config.users.rows as usize;
+        if !room && !self.flapping.contains_key(user) {
+            return;
+        }
+        let burst = self.flapping.entry(Arc::clone(user)).or_default();
+        if burst.add(limit, window, now.instant)
+            && let Some(index) = self.users.index(user)
+        {
+            let text = format!(
+                "more than {limit} sessions of {} ended in {} s: look in the history why, and at \
+                 the caller's line",
+                String::from_utf8_lossy(user).escape_debug(),
+                window.as_secs()
+            );
+            self.raised.push(Alarm {
+                count: limit.saturating_add(1),
+                limit,
+                window,
+                ..Alarm::new(alarms::Kind::SessionFlapping, [index], text)
+            });
+        }
+    }
+
+    /// Alarms of a server's own state.
+    fn judge(&mut self, at: usize) {
+        let kept = &mut self.servers[at];
+        let server = &kept.shown;
+        let is_down = server.status == OperStatus::Down;
+        if is_down != kept.is_down && server.status != OperStatus::Unknown {
+            kept.is_down = is_down;
+            let (kind, text) = if is_down {
+                (alarms::Kind::ServerDown, server.status_text.to_string())
+            } else {
+                (alarms::Kind::ServerUp, format!("{} takes callers again", server.name))
+            };
+            self.raised.push(Alarm::new(kind, [server.index], text));
+        }
+        let Some(maximum) = server.maximum else { return };
+        let percent = u64::from(self.config.notifications.capacity_percent);
+        let limit = (u64::from(maximum) * percent).div_ceil(100);
+        let is_full = u64::from(server.totals.open) >= limit.max(1);
+        if is_full == std::mem::replace(&mut kept.is_full, is_full) {
+            return;
+        }
+        let text = format!(
+            "{} of {maximum} sessions are open: raise connections and the address pool, or end \
+             sessions nobody uses",
+            server.totals.open
+        );
+        let kind =
+            if is_full { alarms::Kind::CapacityExceeded } else { alarms::Kind::CapacityCleared };
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        self.raised.push(Alarm { limit, ..Alarm::new(kind, [server.index], text) });
+    }
+
+    /// Looks who is there, over all servers.
+    fn see_people(&mut self, now: Now) {
+        let (users, subnets) = (self.user_bounds(), self.subnet_bounds());
+        let prefix = self.config.subnets.prefix_v4;
+        self.users.begin_look();
+        self.subnets.begin_look();
+        for row in self.servers.iter().flat_map(|kept| kept.shown.sessions.iter()) {
+            let open = row.state() == State::Open;
+            let traffic = row.traffic().copied().unwrap_or_default();
+            if !row.user().is_empty() {
+                self.users.see(row.user(), open, traffic, now, users);
+            }
+            if let Some(peer) = row.peer().filter(|_| row.watched().furthest >= State::CallWait) {
+                self.subnets.see(&subnet(peer, prefix), open, traffic, now, subnets);
+            }
+        }
+        self.users.end_look(users, now);
+        self.subnets.end_look(subnets, now);
+        if self.users.take_changed() {
+            self.touch(Table::User, now);
+        }
+        if self.subnets.take_changed() {
+            self.touch(Table::Subnet, now);
+        }
+        self.shared.people = None;
+    }
+
+    fn people(&mut self) -> Callers {
+        let config = &self.config;
+        let (users, subnets) = (&self.users, &self.subnets);
+        let made = self.shared.people.get_or_insert_with(|| {
+            let users = users.rows().into_iter().map(|(index, name, mut seen)| {
+                let text = std::str::from_utf8(name).ok();
+                seen.quota = text.and_then(|text| config.users.quota.get(text).copied());
+                UserRow { index, name: Arc::clone(name), seen }
+            });
+            let subnets = subnets.rows().into_iter().filter_map(|(index, key, mut seen)| {
+                let (address, prefix) = key.split_first_chunk::<4>()?;
+                let (address, prefix) = (IpAddr::from(*address), *prefix.first()?);
+                let network = Network::of(address, prefix);
+                seen.quota = config.subnets.quota.get(&network).copied();
+                Some(SubnetRow { index, address, prefix, seen })
+            });
+            (users.collect(), subnets.collect())
+        });
+        made.clone()
+    }
+
+    fn user_bounds(&self) -> Bounds {
+        let users = &self.config.users;
+        Bounds { rows: users.rows as usize, forget: users.forget }
+    }
+
+    fn subnet_bounds(&self) -> Bounds {
+        let subnets = &self.config.subnets;
+        Bounds { rows: subnets.rows as usize, forget: subnets.forget }
+    }
+
+    fn touch(&mut self, table: Table, now: Now) {
+        self.changed[table as usize] = Some(now.instant);
+    }
+}
+
+impl Kept {
+    fn show(
+        &mut self,
+        server: Option<pptp_probe::gateway::session::Server>,
+        error: Option<String>,
+        config: &Config,
+        now: Now,
+    ) {
+        let shown = &mut self.shown;
+        let Some(server) = server else {
+            shown.status = OperStatus::Down;
+            shown.status_text = format!("{} is not running", self.source).into();
+            (shown.start, shown.memory, shown.cpu) = (None, None, None);
+            return;
+        };
+        if shown.start.is_some() && server.start != shown.start {
+            shown.since = now.instant;
+        }
+        shown.listen = server.listen.or(shown.listen);
+        if !config.collect.names.contains_key(&self.source)
+            && let Some(listen) = shown.listen
+        {
+            shown.name = format!("{} {listen}", self.source).into();
+        }
+        (shown.start, shown.memory, shown.cpu) = (server.start, server.memory, server.cpu);
+        shown.maximum = server.maximum;
+        shown.gre_packets = server.gre_packets;
+        (shown.status, shown.status_text) = match (server.status, error) {
+            (OperStatus::Up, Some(error)) => (OperStatus::Degraded, error.into()),
+            (status, _) => (status, server.status_text.into()),
+        };
+    }
+}
+
+/// A subnet as octets: its first address, then the length of its prefix.
+fn subnet(address: Ipv4Addr, prefix: u8) -> [u8; 5] {
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+    let [a, b, c, d] = (address.to_bits() & mask).to_be_bytes();
+    [a, b, c, d, prefix]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::SystemTime;
+
+    use pptp_probe::gateway::session::{self, Key, Session, Traffic};
+
+    use super::*;
+    use crate::alarms::Kind as Told;
+
+    struct Bed {
+        keeper: Keeper,
+        now: Now,
+        live: Live,
+    }
+
+    impl Bed {
+        fn new(config: &str) -> Self {
+            let config = Config::parse(config).unwrap_or_else(|faults| panic!("{faults:?}"));
+            let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_250_600);
+            let now = Now { instant: Instant::now(), wall };
+            let keeper = Keeper::new(Arc::new(config), "a test", now);
+            Self { keeper, now, live: Live::default() }
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.now.instant += Duration::from_secs(seconds);
+            self.now.wall += Duration::from_secs(seconds);
+        }
+
+        /// Five seconds later poptop has these sessions.
+        fn look(&mut self, sessions: impl IntoIterator<Item = Session>) -> Vec<Alarm> {
+            self.look_at(server(Some(4)), sessions)
+        }
+
+        fn look_at(
+            &mut self,
+            server: Option<session::Server>,
+            sessions: impl IntoIterator<Item = Session>,
+        ) -> Vec<Alarm> {
+            let sources = vec![source(SourceState::Ok)];
+            let sessions = sessions.into_iter().collect();
+            self.take(Snapshot { server, sessions, sources })
+        }
+
+        fn take(&mut self, snapshot: Snapshot) -> Vec<Alarm> {
+            self.pass(5);
+            self.keeper.look(Source::Poptop, snapshot, self.now);
+            self.alarms()
+        }
+
+        fn alarms(&mut self) -> Vec<Alarm> {
+            self.keeper.facts(self.now);
+            self.keeper.alarms(&self.live, self.now)
+        }
+
+        fn facts(&mut self) -> Facts {
+            self.keeper.facts(self.now)
+        }
+    }
+
+    fn server(maximum: Option<u32>) -> Option<session::Server> {
+        let listen = "10.77.0.2:1723".parse().ok();
+        Some(session::Server {
+            maximum,
+            listen,
+            ..session::Server::new(Kind::Poptop, OperStatus::Up)
+        })
+    }
+
+    fn source(state: SourceState) -> session::Source {
+        session::Source { name: "process table /proc".to_owned(), state, needed: true }
+    }
+
+    fn open(pid: u32, user: &str) -> Session {
+        Session {
+            state: State::Open,
+            user: Some(user.as_bytes().into()),
+            peer: Some(Ipv4Addr::new(203, 0, 113, pid as u8)),
+            traffic: Some(Traffic { octets_in: 1 << 20, ..Traffic::default() }),
+            if_index: Some(pid),
+            ..Session::new(Key::process(pid, 1))
+        }
+    }
+
+    fn starting(pid: u32, state: State) -> Session {
+        let peer = Some(Ipv4Addr::new(198, 51, 100, 9));
+        Session { state, peer, ..Session::new(Key::process(pid, 1)) }
+    }
+
+    fn kinds(alarms: &[Alarm]) -> Vec<Told> {
+        alarms.iter().map(|alarm| alarm.kind).collect()
+    }
+
+    const TELL_ALL: &str = "[notifications]\nsession_up = true\nsession_down = true\n";
+
+    #[test]
+    fn gateway_that_is_not_there_has_no_row() {
+        let mut bed = Bed::new("");
+        assert_eq!(bed.look_at(None, []), []);
+        assert!(bed.facts().servers.is_empty());
+    }
+
+    #[test]
+    fn sessions_are_told_up_and_down_where_that_is_asked_for() {
+        let mut bed = Bed::new(TELL_ALL);
+        assert_eq!(bed.look([open(1, "alice")]), [], "it was there before");
+        let alarms = bed.look([open(1, "alice"), open(2, "bob")]);
+        assert_eq!(kinds(&alarms), [Told::SessionUp]);
+        assert_eq!(alarms[0].row, [1, 2]);
+        let alarms = bed.look([open(2, "bob")]);
+        assert_eq!(kinds(&alarms), [Told::SessionDown]);
+        assert_eq!(alarms[0].row, [1], "the row of the history");
+        assert_eq!(
+            bed.facts().history[0].ended.record.session.user.as_deref(),
+            Some(&b"alice"[..])
+        );
+        let mut bed = Bed::new("");
+        bed.look([]);
+        assert_eq!(bed.look([open(1, "alice")]), []);
+    }
+
+    #[test]
+    fn history_is_a_ring() {
+        let mut bed = Bed::new("[history]\nrows = 2\n");
+        for pid in 1..=4 {
+            bed.look([open(pid, "alice")]);
+        }
+        let indices: Vec<_> = bed.facts().history.iter().map(|row| row.index).collect();
+        assert_eq!(indices, [2, 3]);
+    }
+
+    #[test]
+    fn checks_of_the_port_do_not_fill_the_history() {
+        let mut bed = Bed::new(TELL_ALL);
+        bed.look([]);
+        bed.look([starting(1, State::CtrlEstablished)]);
+        assert_eq!(bed.look([]), []);
+        let facts = bed.facts();
+        assert!(facts.history.is_empty() && facts.subnets.is_empty());
+        assert_eq!(facts.servers[0].totals.failed, 1);
+    }
+
+    #[test]
+    fn server_is_told_down_once_and_up_again() {
+        let mut bed = Bed::new("");
+        bed.look([]);
+        let alarms = bed.look_at(None, []);
+        assert_eq!(kinds(&alarms), [Told::ServerDown]);
+        assert_eq!(alarms[0].text, "poptop is not running");
+        assert_eq!(bed.look_at(None, []), []);
+        assert_eq!(kinds(&bed.look([])), [Told::ServerUp]);
+    }
+
+    #[test]
+    fn source_that_cannot_be_read_leaves_the_old_rows_until_they_are_stale() {
+        let mut bed = Bed::new("");
+        bed.look([open(1, "alice")]);
+        let state = SourceState::Unreadable("permission denied".to_owned());
+        let blind = Snapshot { server: None, sessions: Vec::new(), sources: vec![source(state)] };
+        assert_eq!(bed.take(blind.clone()), [], "nobody could tell whether it is down");
+        let facts = bed.facts();
+        let server = &facts.servers[0];
+        assert_eq!((server.status, server.errors), (OperStatus::Unknown, 1));
+        assert_eq!(&*server.status_text, "process table /proc: permission denied");
+        assert_eq!(server.sessions.len(), 1);
+        bed.pass(26);
+        assert_eq!(kinds(&bed.alarms()), [Told::DataStale]);
+        assert_eq!(kinds(&bed.look([])), [Told::DataFresh]);
+        assert_eq!(bed.facts().servers[0].status, OperStatus::Up);
+    }
+
+    #[test]
+    fn server_with_a_source_less_is_degraded() {
+        let mut bed = Bed::new("");
+        let extra = session::Source {
+            needed: false,
+            ..source(SourceState::Unreadable("permission denied".to_owned()))
+        };
+        let sources = vec![source(SourceState::Ok), extra];
+        bed.take(Snapshot { server: server(None), sessions: vec![open(1, "alice")], sources });
+        let facts = bed.facts();
+        assert_eq!(facts.servers[0].status, OperStatus::Degraded);
+        assert_eq!(facts.servers[0].sessions.len(), 1);
+        assert_eq!(facts.agent.collect_errors, 1);
+    }
+
+    #[test]
+    fn server_is_named_as_configured_or_after_its_address() {
+        let mut bed = Bed::new("");
+        bed.look([]);
+        assert_eq!(&*bed.facts().servers[0].name, "poptop 10.77.0.2:1723");
+        let mut bed = Bed::new("[collect]\nnames = { poptop = \"vpn1\" }\n");
+        bed.look([]);
+        assert_eq!(&*bed.facts().servers[0].name, "vpn1");
+    }
+
+    #[test]
+    fn capacity_is_told_when_it_is_exceeded_and_when_it_is_not_any_more() {
+        let mut bed = Bed::new("");
+        bed.look([open(1, "a"), open(2, "b"), open(3, "c")]);
+        let alarms = bed.look([open(1, "a"), open(2, "b"), open(3, "c"), open(4, "d")]);
+        assert_eq!(kinds(&alarms), [Told::CapacityExceeded]);
+        assert_eq!(alarms[0].limit, 4);
+        assert_eq!(kinds(&bed.look([open(1, "a")])), [Told::CapacityCleared]);
+    }
+
+    #[test]
+    fn user_whose_sessions_end_again_and_again_is_told_once() {
+        let mut bed = Bed::new("");
+        bed.look([]);
+        let mut told = Vec::new();
+        for pid in 1..20 {
+            told.extend(bed.look([open(pid, "alice"), open(100, "bob")]));
+        }
+        assert_eq!(kinds(&told), [Told::SessionFlapping]);
+        assert_eq!(told[0].count, 6);
+        assert!(told[0].text.contains("alice"), "{}", told[0].text);
+        bed.pass(3600);
+        assert_eq!(bed.alarms().len(), 1, "only that the data is stale");
+        assert!(bed.keeper.flapping.is_empty());
+    }
+
+    #[test]
+    fn hostile_name_is_escaped_in_a_sentence_and_kept_in_its_row() {
+        let mut bed = Bed::new("[notifications]\nflapping_count = 2\n");
+        bed.look([]);
+        let name = "a\n\u{1b}[2J|";
+        let told: Vec<_> = (1..5).flat_map(|pid| bed.look([open(pid, name)])).collect();
+        assert!(!told[0].text.chars().any(char::is_control), "{}", told[0].text);
+        assert_eq!(&*bed.facts().users[0].name, name.as_bytes());
+    }
+
+    #[test]
+    fn rejected_logins_above_the_rate_are_told_and_when_they_are_over() {
+        let mut bed = Bed::new("[notifications]\nauth_failures_count = 2\n");
+        bed.look([]);
+        let peer = Some(Ipv4Addr::new(203, 0, 113, 7));
+        let failed = Failed { reason: Reason::AuthRejected, user: b"alice", peer };
+        for _ in 0..5 {
+            bed.keeper.fail(1, failed, bed.now);
+        }
+        let alarms = bed.alarms();
+        assert_eq!(kinds(&alarms), [Told::AuthFailureRateExceeded]);
+        let facts = bed.facts();
+        assert_eq!((facts.failures[0].count, facts.failures[0].peer), (5, peer.map(IpAddr::V4)));
+        assert_eq!(facts.users[0].seen.auth_failures, Some(5));
+        assert_eq!(facts.subnets[0].seen.auth_failures, Some(5));
+        assert_eq!(facts.servers[0].counted.auth_failures, Some(5));
+        for _ in 0..13 {
+            bed.look([]);
+        }
+        assert_eq!(bed.live.notifications_suppressed.load(Ordering::Relaxed), 0);
+        assert_eq!(bed.alarms(), [], "that it is over was told on the way");
+        assert!(!bed.keeper.servers[0].logins.told);
+    }
+
+    #[test]
+    fn caller_without_gre_is_a_failure() {
+        let mut bed = Bed::new("");
+        bed.look([]);
+        for _ in 0..7 {
+            bed.look([starting(1, State::Lcp)]);
+        }
+        bed.look([]);
+        let facts = bed.facts();
+        assert_eq!(facts.failures[0].reason, Reason::Silent);
+        assert_eq!(facts.servers[0].counted.lcp_timeouts, Some(1));
+        assert_eq!(facts.history[0].ended.cause, TerminateCause::LcpTimeout);
+    }
+
+    #[test]
+    fn users_and_subnets_sum_over_their_sessions() {
+        let quota = "[users.quota]\nalice = 4\n[subnets.quota]\n\"203.0.113.0/24\" = 100\n";
+        let mut bed = Bed::new(quota);
+        bed.look([open(1, "alice"), open(2, "alice"), open(3, "bob")]);
+        bed.look([open(2, "alice"), open(3, "bob")]);
+        let facts = bed.facts();
+        let alice = &facts.users[0];
+        assert_eq!((&*alice.name, alice.seen.active, alice.seen.total), (&b"alice"[..], 1, 2));
+        assert_eq!((alice.seen.octets_in, alice.seen.quota), (2 << 20, Some(4)));
+        assert_eq!(facts.subnets.len(), 1);
+        let subnet = &facts.subnets[0];
+        assert_eq!((subnet.address.to_string(), subnet.prefix), ("203.0.113.0".to_owned(), 24));
+        assert_eq!((subnet.seen.active, subnet.seen.octets_in), (2, 3 << 20));
+        assert_eq!(subnet.seen.quota, Some(100));
+    }
+
+    #[test]
+    fn session_that_only_the_kernel_saw_is_in_the_history() {
+        let mut bed = Bed::new(TELL_ALL);
+        bed.look([]);
+        let link = |there| LinkChange {
+            if_index: 9,
+            if_name: b"ppp0"[..].into(),
+            there,
+            assigned: Some(Ipv4Addr::new(192, 168, 77, 10)),
+            traffic: Some(Traffic::default()),
+        };
+        bed.keeper.link(link(true), bed.now);
+        bed.pass(2);
+        bed.keeper.link(link(false), bed.now);
+        assert_eq!(kinds(&bed.alarms()), [Told::SessionDown]);
+        let facts = bed.facts();
+        assert_eq!(facts.history.len(), 1);
+        assert_eq!(facts.servers[0].totals.calls_up, 1);
+    }
+
+    #[test]
+    fn what_did_not_change_is_shared_between_refreshes() {
+        let mut bed = Bed::new("");
+        bed.look([open(1, "alice")]);
+        bed.look([]);
+        let (before, after) = (bed.facts(), bed.facts());
+        assert!(Arc::ptr_eq(&before.history, &after.history));
+        assert!(Arc::ptr_eq(&before.users, &after.users));
+    }
+
+    #[test]
+    fn changes_of_tables_have_their_time() {
+        let mut bed = Bed::new("");
+        bed.look([open(1, "alice")]);
+        let changed = bed.facts().agent.changed;
+        let came = Some(bed.now.instant);
+        assert_eq!(changed[Table::Session as usize], came);
+        assert_eq!(changed[Table::User as usize], came);
+        bed.look([open(1, "alice")]);
+        assert_eq!(bed.facts().agent.changed, changed);
+        bed.look([]);
+        let changed = bed.facts().agent.changed;
+        assert_eq!(changed[Table::History as usize], Some(bed.now.instant));
+    }
+}
