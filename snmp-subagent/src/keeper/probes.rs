@@ -363,7 +363,7 @@ mod tests {
         let mut probes = Probes::new(&configured(&text), now());
         std::fs::remove_file(&secret).unwrap();
         let before = probes.radius_rows();
-        assert_eq!((before.len(), before[0].status), (1, OperStatus::Unknown));
+        assert_eq!(before[0].status, OperStatus::Unknown);
         let radius = |accepts, failure| RadiusRun {
             name: "192.0.2.2".to_owned(),
             service: Service::Status,
