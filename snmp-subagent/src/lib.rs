@@ -11,6 +11,7 @@
 //! | [`config`] | the configuration file |
 //! | [`facts`] | everything that is served at one moment |
 //! | [`served`] | facts as variables: one `match` a table from column to field |
+//! | [`metrics`] | facts as a page for Prometheus |
 //! | [`synthetic`] | facts that are made up, for load tests |
 //! | [`alarms`] | notifications, and how many of a kind go out |
 //! | [`people`], [`keeper`] | looks at gateways, kept and made into facts |
@@ -24,6 +25,7 @@ pub mod alarms;
 pub mod config;
 pub mod facts;
 pub mod keeper;
+pub mod metrics;
 pub mod mib_text;
 pub mod oid;
 pub mod people;

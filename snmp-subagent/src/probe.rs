@@ -243,6 +243,17 @@ pub enum Service {
     Status = 4,
 }
 
+impl Service {
+    /// The word of check_radius for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Acct => "acct",
+            Self::Status => "status",
+        }
+    }
+}
+
 /// What one RADIUS server showed in one service and run. Everything but the
 /// first six is a count of this run.
 #[derive(Debug, Clone)]
