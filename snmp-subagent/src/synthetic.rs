@@ -172,8 +172,8 @@ pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
     }
 }
 
-/// Only the first one tells its quality, as few real ones do.
-fn session(row: u32, wall: SystemTime) -> Session {
+/// One session. Only the first one tells its quality, as few real ones do.
+pub fn session(row: u32, wall: SystemTime) -> Session {
     let octets = |text: String| Some(text.into_bytes().into());
     let traffic = Traffic {
         octets_in: 1000 * u64::from(row),

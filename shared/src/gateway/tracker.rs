@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::session::{Key, Session, State, Traffic};
-use super::table::{Record, Table, Watched};
+use super::table::{Record, RowRef, Table, Watched};
 use crate::reason::Phase;
 
 /// Interfaces without a session that are remembered at most.
@@ -132,6 +132,7 @@ pub struct Tracker {
     by_interface: BTreeMap<u32, u32>,
     loose: BTreeMap<u32, Loose>,
     totals: Totals,
+    users_changed: bool,
     /// When everything was last looked at.
     looked: Option<SystemTime>,
     changes: Vec<Change>,
@@ -147,6 +148,7 @@ impl Tracker {
             by_interface: BTreeMap::new(),
             loose: BTreeMap::new(),
             totals: Totals::default(),
+            users_changed: false,
             looked: None,
             changes: Vec::new(),
         }
@@ -194,7 +196,9 @@ impl Tracker {
         }
         let by_interface = &self.by_interface;
         self.loose.retain(|if_index, _| !by_interface.contains_key(if_index));
-        self.totals.users = self.count_users();
+        if std::mem::take(&mut self.users_changed) {
+            self.totals.users = self.count_users();
+        }
         self.looked = Some(wall);
         std::mem::take(&mut self.changes)
     }
@@ -251,8 +255,10 @@ impl Tracker {
 
     fn go_on(&mut self, index: u32, mut session: Session, now: Instant, wall: SystemTime) {
         let Some(row) = self.table.get(index) else { return };
-        let Record { session: old, mut watched, .. } = row.record();
-        keep(&mut session, &old);
+        keep(&mut session, row);
+        let old = Before::of(row);
+        let mut watched = row.watched();
+        self.users_changed |= session.user.as_deref().unwrap_or_default() != row.user();
         match (session.traffic, old.traffic) {
             (Some(new), Some(before)) if new != before => {
                 watched.active = Some(seconds(wall));
@@ -276,11 +282,11 @@ impl Tracker {
             watched.renegotiations = watched.renegotiations.saturating_add(1);
             self.changes.push(Change::Renegotiated { index });
         }
-        self.write(Some(&old), Record { index, session, watched }, false, wall);
+        self.write(Some(old), Record { index, session, watched }, false, wall);
     }
 
     /// Puts a row in, with everything that hangs on it.
-    fn write(&mut self, old: Option<&Session>, mut record: Record, silent: bool, wall: SystemTime) {
+    fn write(&mut self, old: Option<Before>, mut record: Record, silent: bool, wall: SystemTime) {
         let Record { index, session, watched } = &mut record;
         if session.start.is_none() {
             // The best that is known: it was not there before.
@@ -290,15 +296,17 @@ impl Tracker {
         if session.state <= State::Open {
             watched.furthest = watched.furthest.max(session.state);
         }
-        if let Some(old) = old {
-            self.count(old.state, false);
-            if old.if_index != session.if_index {
+        let (state, if_index) = (session.state, session.if_index);
+        if old.is_none_or(|old| old.state != state || old.if_index != if_index) {
+            if let Some(old) = old {
+                self.count(old.state, false);
                 self.leave_interface(old.if_index, *index);
             }
-        }
-        self.count(session.state, true);
-        if let Some(if_index) = session.if_index {
-            self.by_interface.insert(if_index, *index);
+            self.count(state, true);
+            if let Some(if_index) = if_index {
+                self.by_interface.insert(if_index, *index);
+            }
+            self.users_changed = true;
         }
         if watched.furthest == State::Open && !open_before && !silent {
             self.totals.calls_up = self.totals.calls_up.wrapping_add(1);
@@ -311,6 +319,7 @@ impl Tracker {
         let Some(row) = self.table.get(index) else { return };
         let record = row.record();
         self.table.remove(index);
+        self.users_changed = true;
         self.count(record.session.state, false);
         self.leave_interface(record.session.if_index, index);
         let furthest = record.watched.furthest;
@@ -406,22 +415,50 @@ impl Tracker {
     }
 }
 
+/// What matters of a row before it changes.
+#[derive(Clone, Copy)]
+struct Before {
+    state: State,
+    if_index: Option<u32>,
+    assigned: Option<Ipv4Addr>,
+    traffic: Option<Traffic>,
+}
+
+impl Before {
+    fn of(row: RowRef<'_>) -> Self {
+        let traffic = row.traffic().copied();
+        let (if_index, assigned) = (row.if_index(), row.assigned());
+        Self { state: row.state(), if_index, assigned, traffic }
+    }
+}
+
 /// What a source does not tell any more stays known.
-fn keep(session: &mut Session, old: &Session) {
+fn keep(session: &mut Session, old: RowRef<'_>) {
     macro_rules! keep {
-        ($($field:ident)*) => {$(
-            if session.$field.is_none() {
-                session.$field.clone_from(&old.$field);
-            }
-        )*};
+        ($($field:ident)*) => {$(session.$field = session.$field.or(old.$field());)*};
     }
     keep!(
-        accounting_id user peer peer_port assigned local_call_id peer_call_id if_name if_index
-        peer_vendor peer_host auth_method encryption stateless local_mru remote_mru mtu traffic
-        control quality
+        peer peer_port assigned local_call_id peer_call_id if_index auth_method encryption
+        stateless local_mru remote_mru control
     );
+    for (string, old) in [
+        (&mut session.user, old.user()),
+        (&mut session.if_name, old.if_name()),
+        (&mut session.accounting_id, old.accounting_id()),
+        (&mut session.peer_vendor, old.peer_vendor()),
+        (&mut session.peer_host, old.peer_host()),
+    ] {
+        if string.is_none() && !old.is_empty() {
+            *string = Some(old.into());
+        }
+    }
+    session.mtu = session.mtu.or(old.mtu().map(u32::from));
+    session.traffic = session.traffic.or(old.traffic().copied());
+    if session.quality.is_none() {
+        session.quality = old.quality().map(|quality| Box::new(*quality));
+    }
     // One computed from an age in seconds is another one each time.
-    session.start = old.start.or(session.start);
+    session.start = old.start().or(session.start);
 }
 
 fn phase(furthest: State) -> Phase {
