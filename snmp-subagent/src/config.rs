@@ -22,9 +22,9 @@ use pptp_probe::secret::{Secret, refuse_public};
 use toml::de::DeValue;
 
 use self::text::{Fields, read, text, write};
-use crate::ROOT;
 use crate::oid::Oid;
 use crate::probe::Probe;
+use crate::{ENTERPRISES, ROOT};
 
 /// Where the file is, unless the command line names another one.
 pub const DEFAULT_PATH: &str = "/etc/pptp-monitor/subagent.toml";
@@ -168,19 +168,13 @@ impl Fields for Config {
 /// # Errors
 /// The rest of a sentence that begins with the name of the value.
 pub(crate) fn check_root(root: &Oid) -> Result<(), String> {
-    let is_valid = match root.as_slice() {
-        [0 | 1, second, _, ..] => *second < 40,
-        [2, _, _, ..] => true,
-        _ => false,
-    };
-    match root.len() + LONGEST_BELOW <= crate::oid::MAX_LENGTH {
-        _ if !is_valid => Err(format!("is {root}, under which no tree of ours can hang")),
-        true => Ok(()),
-        false => Err(format!(
-            "has {} sub-identifiers, but must have {} at most",
-            root.len(),
-            crate::oid::MAX_LENGTH - LONGEST_BELOW
-        )),
+    let most = crate::oid::MAX_LENGTH - LONGEST_BELOW;
+    match root.as_slice().strip_prefix(&ENTERPRISES) {
+        None | Some([]) => Err(format!("is {root}, but must lie below 1.3.6.1.4.1 (enterprises)")),
+        Some(_) if root.len() > most => {
+            Err(format!("has {} sub-identifiers, but must have {most} at most", root.len()))
+        }
+        Some(_) => Ok(()),
     }
 }
 

@@ -16,12 +16,14 @@
 //! | [`alarms`] | notifications, and how many of a kind go out |
 //! | [`people`], [`keeper`] | looks at gateways, kept and made into facts |
 //! | [`agentx`] | the subagent's side of AgentX: octets and the session |
+//! | [`cli`] | the command line |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
 pub mod agentx;
 pub mod alarms;
+pub mod cli;
 pub mod config;
 pub mod facts;
 pub mod keeper;
@@ -38,6 +40,9 @@ pub mod view;
 /// Root of everything in `mibs/`, under NET-SNMP's netSnmpPlaypen
 /// (1.3.6.1.4.1.8072.9999.9999), which is meant for private use.
 pub const ROOT: [u32; 10] = [1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 1723];
+
+/// What every root lies below (RFC 2578).
+pub const ENTERPRISES: [u32; 6] = [1, 3, 6, 1, 4, 1];
 
 /// The label of a word in an SMIv2 enumeration (RFC 2578, section 7.1.1):
 /// letters and digits only, so `gre_inbound_silent` becomes `greInboundSilent`.

@@ -18,6 +18,45 @@ pub const SESSION_MIB: &str = include_str!("../../mibs/PPTP-SESSION-MIB.txt");
 /// The text of `mibs/PPTP-PROBE-TC-MIB.txt`, from which the other imports.
 pub const PROBE_TC_MIB: &str = include_str!("../../mibs/PPTP-PROBE-TC-MIB.txt");
 
+/// A module with another root, for the tree that `root` says: its
+/// MODULE-IDENTITY hangs there, and its description tells nothing else. What
+/// lies not below enterprises is no root and changes nothing.
+pub fn moved(module: &str, root: &[u32]) -> String {
+    let below = match root.strip_prefix(&crate::ENTERPRISES) {
+        Some(below) if root != crate::ROOT => below,
+        _ => return module.to_owned(),
+    };
+    let mut text = module.to_owned();
+    if let Some(start) = text.find(OWN_ROOT)
+        && let Some(length) = text[start..].find('}')
+    {
+        // What stands between our root and the end is the module's own.
+        let own = text[start..start + length].rsplit_once(OWN_NUMBER).map_or("", |(_, own)| own);
+        let own = own.trim_start_matches(')').split_whitespace().map(str::to_owned);
+        // All but the last have a name, or linters complain.
+        let mut arcs: Vec<_> = below.iter().map(u32::to_string).chain(own).collect();
+        if let Some((_, above)) = arcs.split_last_mut() {
+            for (number, arc) in (1..).zip(above) {
+                *arc = format!("operator{number}({arc})");
+            }
+        }
+        let place = format!("::= {{ enterprises {} ", arcs.join(" "));
+        text.replace_range(start..start + length, &place);
+    }
+    if let Some(start) = text.find("The root lies under")
+        && let Some(length) = text[start..].find("own.")
+    {
+        let said = "The root is that of an operator of the agent.";
+        text.replace_range(start..start + length + "own.".len(), said);
+    }
+    text
+}
+
+/// How the place of a module in `mibs/` begins.
+const OWN_ROOT: &str = "::= { enterprises netSnmp(8072)";
+/// The last of [`crate::ROOT`] in it.
+const OWN_NUMBER: &str = "1723";
+
 /// What one or more modules define.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mib {
@@ -134,7 +173,7 @@ impl Mib {
             objects: Vec::new(),
             notifications: Vec::new(),
             conventions: BTreeMap::new(),
-            names: BTreeMap::from([("enterprises".to_owned(), vec![1, 3, 6, 1, 4, 1])]),
+            names: BTreeMap::from([("enterprises".to_owned(), crate::ENTERPRISES.to_vec())]),
         };
         for module in modules {
             let tokens = tokens(module)?;
@@ -540,6 +579,27 @@ END
     fn columns<'a>(mib: &'a Mib, row: &Object) -> Vec<&'a Object> {
         let below = |o: &&Object| o.oid.len() == row.oid.len() + 1 && o.oid.starts_with(&row.oid);
         mib.objects.iter().filter(below).collect()
+    }
+
+    #[test]
+    fn a_moved_tree_is_the_same_below_its_root() {
+        let here = mib();
+        for root in [&[1, 3, 6, 1, 4, 1, 99_999][..], &[1, 3, 6, 1, 4, 1, 99_999, 4, 5], &ROOT] {
+            let texts = [PROBE_TC_MIB, SESSION_MIB].map(|module| moved(module, root));
+            let there = Mib::parse(&[&texts[0], &texts[1]]).unwrap();
+            let place = |oid: &[u32]| [root, oid.strip_prefix(&ROOT).unwrap()].concat();
+            assert_eq!(there.objects.len(), here.objects.len());
+            for (object, moved) in here.objects.iter().zip(&there.objects) {
+                let oid = place(&object.oid);
+                assert_eq!(*moved, Object { oid, ..object.clone() });
+            }
+            for (told, moved) in here.notifications.iter().zip(&there.notifications) {
+                assert_eq!(moved.oid, place(&told.oid));
+            }
+            assert_eq!(there.names["pptpProbeTcMIB"], [root, &[3]].concat());
+            let is_moved = root != ROOT;
+            assert!(texts.iter().all(|text| text.contains("netSnmpPlaypen") != is_moved));
+        }
     }
 
     #[test]

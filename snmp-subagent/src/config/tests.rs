@@ -212,8 +212,11 @@ fn a_value_out_of_its_range_is_told_the_range() {
         ("[agentx]\nenabled = 'yes'", "2: agentx.enabled must be true or false, not a string"),
         ("agentx = 5", "1: agentx must be a section: [agentx]"),
         ("probe = 5", "1: probe must be sections: [[probe]]"),
-        ("oid_base = '1.3'", "1: oid_base is 1.3, under which no tree of ours can hang"),
-        ("oid_base = '1.40.1'", "1: oid_base is 1.40.1, under which no tree of ours can hang"),
+        ("oid_base = '1.3'", "1: oid_base is 1.3, but must lie below 1.3.6.1.4.1 (enterprises)"),
+        (
+            "oid_base = '1.3.6.1.4.1'",
+            "1: oid_base is 1.3.6.1.4.1, but must lie below 1.3.6.1.4.1 (enterprises)",
+        ),
         (
             "[subnets]\nquota = { '192.0.2.0/25' = 1 }",
             "1: [subnets] has a quota for \
