@@ -17,6 +17,8 @@
 //! | [`people`], [`keeper`] | looks at gateways, kept and made into facts |
 //! | [`agentx`] | the subagent's side of AgentX: octets and the session |
 //! | [`cli`] | the command line |
+//! | [`log`] | what an operator is told |
+//! | [`agentx_io`] | the AgentX session with a socket and a clock |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
@@ -28,6 +30,8 @@ pub mod config;
 pub mod facts;
 pub mod keeper;
 pub mod metrics;
+pub mod agentx_io;
+pub mod log;
 pub mod mib_text;
 pub mod oid;
 pub mod people;

@@ -9,6 +9,7 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 use pptp_snmp_subagent::ROOT;
 use pptp_snmp_subagent::agentx::pdu::{ByteOrder, ErrorStatus, VarBind};
 use pptp_snmp_subagent::agentx::session::{Cause, Config, Counters, Event, Session};
+use pptp_snmp_subagent::agentx_io::{self, Notification, Status};
+use pptp_snmp_subagent::config::Address;
+use pptp_snmp_subagent::log::Log;
 use pptp_snmp_subagent::oid::Oid;
 use pptp_snmp_subagent::value::{Octets, Value};
 use pptp_snmp_subagent::view::MapView;
@@ -29,6 +33,7 @@ const ROWS: u32 = 40;
 struct Master {
     child: Child,
     port: u16,
+    agentx_port: u16,
     state: PathBuf,
 }
 
@@ -50,7 +55,7 @@ impl Master {
             .stderr(Stdio::null())
             .spawn()
             .expect("the script runs");
-        Self { child, port, state }
+        Self { child, port, agentx_port, state }
     }
 
     fn socket(&self) -> PathBuf {
@@ -343,4 +348,55 @@ fn the_second_of_two_equal_subagents_is_refused_by_name() {
     let got = master.ask("snmpget", "public", &[&format!("{TABLE}.1.2.7")]);
     assert!(got.ends_with("Gauge32: 7\n"), "{got}");
     first.close();
+}
+
+/// The tools ask, a notification is told and the master is left, through the
+/// sockets that the daemon uses.
+fn is_served_by_the_daemons_own_sockets(master: &Master, address: Address) {
+    let (notify, told) = tokio::sync::mpsc::channel(1);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let status = Arc::new(Status::default());
+    let of_task = status.clone();
+    let task = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_io().enable_time().build().expect("a runtime");
+        let session = Session::new(config(ByteOrder::Network), 1, Instant::now());
+        let view = Arc::new(table());
+        let view = || view.clone();
+        let log = Log::stderr(false);
+        runtime.block_on(agentx_io::run(&address, session, view, told, stopped, &of_task, &log));
+    });
+    let until = Instant::now() + PATIENCE;
+    while status.stage() != "serving the master" {
+        assert!(Instant::now() < until, "{}", status.stage());
+        std::thread::yield_now();
+    }
+    let walk = master.ask("snmpbulkwalk", "public", &["-Cr30", TABLE]);
+    assert_eq!(walk.lines().count(), 9 * ROWS as usize, "{walk}");
+    assert!(status.master_uptime(Instant::now()).is_some_and(|uptime| uptime > 0));
+    let notification = Notification { trap: oid(&format!("{TABLE}.0.1")), objects: Vec::new() };
+    notify.blocking_send(notification).expect("it runs");
+    while status.counters().notifications_sent < 1 {
+        assert!(Instant::now() < until, "{}", status.stage());
+        std::thread::yield_now();
+    }
+    stop.send(true).expect("it runs");
+    task.join().expect("it does not panic");
+    let counters = status.counters();
+    assert_eq!((counters.opened, counters.malformed, counters.unexpected), (1, 0, 0));
+    let gone = master.ask("snmpget", "public", &[&format!("{TABLE}.1.1.1")]);
+    assert!(gone.contains("No Such Object"), "{gone}");
+}
+
+#[test]
+fn the_daemons_own_sockets_serve_over_unix_and_tcp() {
+    let master = Master::start();
+    // It listens on both at once.
+    let until = Instant::now() + PATIENCE;
+    while UnixStream::connect(master.socket()).is_err() && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    let tcp = std::net::SocketAddr::from(([127, 0, 0, 1], master.agentx_port));
+    is_served_by_the_daemons_own_sockets(&master, Address::Tcp(tcp));
+    is_served_by_the_daemons_own_sockets(&master, Address::Unix(master.socket()));
 }

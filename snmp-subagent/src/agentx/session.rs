@@ -250,6 +250,8 @@ pub struct Session {
     notifications: VecDeque<Vec<VarBind<'static>>>,
     counters: Counters,
     events: VecDeque<Event>,
+    /// res.sysUpTime of the last Response, and when it came.
+    uptime: Option<(u32, Instant)>,
 }
 
 impl Session {
@@ -268,6 +270,7 @@ impl Session {
             notifications: VecDeque::new(),
             counters: Counters::default(),
             events: VecDeque::new(),
+            uptime: None,
         }
     }
 
@@ -441,6 +444,15 @@ impl Session {
         self.counters
     }
 
+    /// sysUpTime of the master in hundredths of a second, by its last Response;
+    /// nothing before the first.
+    pub fn master_uptime(&self, now: Instant) -> Option<u32> {
+        let (uptime, at) = self.uptime?;
+        let hundredths = now.saturating_duration_since(at).as_millis() / 10;
+        // TimeTicks wrap (RFC 2578, section 7.1.8).
+        Some(uptime.wrapping_add(hundredths as u32))
+    }
+
     /// What is being waited for, in an operator's words.
     pub fn stage(&self) -> &'static str {
         match &self.state {
@@ -472,7 +484,8 @@ impl Session {
             }
         }
         match (parsed, frame.pdu_type) {
-            (Ok(Pdu { message: Message::Response { error, .. }, .. }), _) => {
+            (Ok(Pdu { message: Message::Response { error, sys_up_time, .. }, .. }), _) => {
+                self.uptime = Some((sys_up_time, now));
                 self.handle_response(&frame.header, error, now);
             }
             // Whichever session it names: the connection is of no use without

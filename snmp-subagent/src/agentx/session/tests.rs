@@ -230,6 +230,32 @@ fn end(name: Oid) -> VarBind<'static> {
 }
 
 #[test]
+fn the_uptime_of_the_master_goes_on_between_its_responses() {
+    let mut pair = Pair::new(Config::new([1, 3].into(), ""));
+    assert_eq!(pair.session.master_uptime(pair.now), None);
+    pair.connect();
+    let (header, _) = pair.request();
+    let answer = |sys_up_time| {
+        let message = Message::Response {
+            sys_up_time,
+            error: ErrorStatus::None,
+            index: 0,
+            varbinds: Vec::new(),
+        };
+        let mut octets = Vec::new();
+        let header = Header { session_id: SESSION, ..header };
+        Pdu { header, context: None, message }.emit(&mut octets);
+        octets
+    };
+    pair.session.handle_input(&answer(500), &pair.view, pair.now);
+    assert_eq!(pair.session.master_uptime(pair.now), Some(500));
+    let later = pair.now + Duration::from_millis(2_345);
+    assert_eq!(pair.session.master_uptime(later), Some(734));
+    pair.session.handle_input(&answer(u32::MAX), &pair.view, later);
+    assert_eq!(pair.session.master_uptime(later + Duration::from_millis(20)), Some(1));
+}
+
+#[test]
 fn dialogue_from_open_to_close() {
     let region = Region { priority: 100, subtree: name(1, 0), range: None };
     let config = Config {

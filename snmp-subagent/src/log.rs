@@ -1,0 +1,158 @@
+//! What an operator is told: one line on standard error for each event.
+//!
+//! Below systemd's journal a line begins with its level (sd-daemon(3)). Text
+//! may come from anywhere, so only printable ASCII goes out as it is. What is
+//! said of one topic again and again is said once, and counted until something
+//! else is said of it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+/// Longest line in characters, before it is escaped.
+const LONGEST_LINE: usize = 1000;
+/// Topics that are remembered; one more, and all are forgotten.
+const MOST_TOPICS: usize = 4096;
+
+/// How much a line matters: the numbers of syslog (RFC 5424, section 6.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something does not work.
+    Error = 3,
+    /// Something works in part, or for the moment not.
+    Warning = 4,
+    /// Something changed, as it should.
+    Notice = 5,
+    /// For whoever looks for a fault.
+    Debug = 7,
+}
+
+/// Where the lines go. Threads share it.
+pub struct Log {
+    is_prefixed: bool,
+    is_verbose: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    out: Box<dyn Write + Send>,
+    /// What was said last of each topic, and how often since.
+    topics: BTreeMap<String, (String, u64)>,
+}
+
+impl Log {
+    /// To standard error, below [`Level::Notice`] only if `is_verbose`.
+    pub fn stderr(is_verbose: bool) -> Self {
+        let is_prefixed = std::env::var_os("JOURNAL_STREAM").is_some();
+        Self::to(Box::new(io::stderr()), is_prefixed, is_verbose)
+    }
+
+    /// To any writer; each line with its level in front if `is_prefixed`.
+    pub fn to(out: Box<dyn Write + Send>, is_prefixed: bool, is_verbose: bool) -> Self {
+        Self { is_prefixed, is_verbose, state: Mutex::new(State { out, topics: BTreeMap::new() }) }
+    }
+
+    /// Says `text` of `topic`, unless that was said of it last.
+    pub fn say(&self, level: Level, topic: &str, text: &str) {
+        if level > Level::Notice && !self.is_verbose {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((last, times)) = state.topics.get_mut(topic)
+            && last == text
+        {
+            *times += 1;
+            return;
+        }
+        if state.topics.len() > MOST_TOPICS {
+            state.topics.clear();
+        }
+        let before = state.topics.insert(topic.to_owned(), (text.to_owned(), 0));
+        if let Some((last, times @ 1..)) = before {
+            let text = format!("said {times} times more: {last}");
+            self.write(&mut state.out, level, topic, &text);
+        }
+        self.write(&mut state.out, level, topic, text);
+    }
+
+    /// Forgets what was said of `topic`, so that it is said again.
+    pub fn forget(&self, topic: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.topics.remove(topic);
+    }
+
+    fn write(&self, out: &mut dyn Write, level: Level, topic: &str, text: &str) {
+        let mut line = if self.is_prefixed { format!("<{}>", level as u8) } else { String::new() };
+        let whole = topic.chars().chain(": ".chars()).chain(text.chars());
+        for letter in whole.take(LONGEST_LINE) {
+            match letter {
+                ' '..='~' => line.push(letter),
+                _ => line.extend(letter.escape_default()),
+            }
+        }
+        line.push('\n');
+        // There is nobody to tell.
+        let _ = out.write_all(line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Lines that can be read while they are written.
+    #[derive(Clone, Default)]
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(crate) fn log(&self) -> Arc<Log> {
+            Arc::new(Log::to(Box::new(self.clone()), false, false))
+        }
+
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Lines {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_said_again_is_counted() {
+        let lines = Lines::default();
+        let log = lines.log();
+        for _ in 0..3 {
+            log.say(Level::Warning, "agentx", "no master");
+            log.say(Level::Notice, "probe", "fine");
+        }
+        log.say(Level::Notice, "agentx", "serving");
+        log.say(Level::Warning, "agentx", "no master");
+        log.forget("probe");
+        log.say(Level::Notice, "probe", "fine");
+        assert_eq!(
+            lines.text(),
+            "agentx: no master\nprobe: fine\nagentx: said 2 times more: no master\n\
+             agentx: serving\nagentx: no master\nprobe: fine\n"
+        );
+    }
+
+    #[test]
+    fn hostile_text_stays_in_its_line() {
+        let lines = Lines::default();
+        let log = Log::to(Box::new(lines.clone()), true, false);
+        log.say(Level::Error, "probe", "a\n<0>b\r\u{1b}[31m\u{202e}");
+        log.say(Level::Debug, "probe", "nobody asked");
+        assert_eq!(lines.text(), "<3>probe: a\\n<0>b\\r\\u{1b}[31m\\u{202e}\n");
+        log.say(Level::Error, "probe", &"x".repeat(100_000));
+        assert!(lines.text().lines().all(|line| line.len() <= LONGEST_LINE + 3));
+    }
+}
