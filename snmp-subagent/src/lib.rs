@@ -19,6 +19,8 @@
 //! | [`cli`] | the command line |
 //! | [`log`] | what an operator is told |
 //! | [`agentx_io`] | the AgentX session with a socket and a clock |
+//! | [`udp`], [`http`] | sockets of the responder and of the page for Prometheus |
+//! | [`schedule`] | when the probes run |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
@@ -31,6 +33,7 @@ pub mod facts;
 pub mod keeper;
 pub mod metrics;
 pub mod agentx_io;
+pub mod http;
 pub mod log;
 pub mod mib_text;
 pub mod oid;
@@ -38,6 +41,8 @@ pub mod people;
 pub mod probe;
 pub mod served;
 pub mod synthetic;
+pub mod schedule;
+pub mod udp;
 pub mod value;
 pub mod view;
 
