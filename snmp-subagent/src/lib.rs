@@ -26,22 +26,22 @@
 //! numbers to every SNMP manager. The tests hold the two against each other.
 
 pub mod agentx;
+pub mod agentx_io;
 pub mod alarms;
 pub mod cli;
 pub mod config;
 pub mod facts;
-pub mod keeper;
-pub mod metrics;
-pub mod agentx_io;
 pub mod http;
+pub mod keeper;
 pub mod log;
+pub mod metrics;
 pub mod mib_text;
 pub mod oid;
 pub mod people;
 pub mod probe;
+pub mod schedule;
 pub mod served;
 pub mod synthetic;
-pub mod schedule;
 pub mod udp;
 pub mod value;
 pub mod view;
