@@ -11,7 +11,6 @@
 //! | [`config`] | the configuration file |
 //! | [`facts`] | everything that is served at one moment |
 //! | [`served`] | facts as variables: one `match` a table from column to field |
-//! | [`metrics`] | facts as a page for Prometheus |
 //! | [`synthetic`] | facts that are made up, for load tests |
 //! | [`alarms`] | notifications, and how many of a kind go out |
 //! | [`people`], [`keeper`] | looks at gateways, kept and made into facts |
@@ -20,6 +19,8 @@
 //! | [`log`] | what an operator is told |
 //! | [`agentx_io`] | the AgentX session with a socket and a clock |
 //! | [`udp`], [`http`] | sockets of the responder and of the page for Prometheus |
+//! | [`metrics`] | facts as a page for Prometheus |
+//! | [`collector`] | the thread that reads gateways and publishes facts |
 //! | [`schedule`] | when the probes run |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
@@ -29,6 +30,7 @@ pub mod agentx;
 pub mod agentx_io;
 pub mod alarms;
 pub mod cli;
+pub mod collector;
 pub mod config;
 pub mod facts;
 pub mod http;

@@ -14,35 +14,17 @@ use pptp_probe::output::State;
 use pptp_probe::reason::Phase;
 
 use crate::facts::{Facts, Live, ProbeRow, RadiusRow, Server};
-
-/// Which page is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// What every scraper reads.
-    Text,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// The Content-Type of the page.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
+use crate::http::Exposition;
 
 /// The page. So many users at most are named; none where it is 0.
-pub fn page(facts: &Facts, live: &Live, users: usize, format: Format, now: Instant) -> String {
+pub fn page(facts: &Facts, live: &Live, users: usize, format: Exposition, now: Instant) -> String {
     let mut page = Page { text: String::with_capacity(8192), format };
     agent(&mut page, facts, live);
     servers(&mut page, facts, now);
     people(&mut page, facts, users);
     probes(&mut page, facts);
     radius(&mut page, facts);
-    if format == Format::OpenMetrics {
+    if format == Exposition::OpenMetrics {
         page.text.push_str("# EOF\n");
     }
     page.text
@@ -50,7 +32,7 @@ pub fn page(facts: &Facts, live: &Live, users: usize, format: Format, now: Insta
 
 struct Page {
     text: String,
-    format: Format,
+    format: Exposition,
 }
 
 type Labels<'a> = &'a [(&'a str, &'a str)];
@@ -66,8 +48,8 @@ impl Page {
     ) {
         // OpenMetrics names a counter without the suffix of its samples.
         let family = match self.format {
-            Format::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
-            Format::Text => name,
+            Exposition::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
+            Exposition::Prometheus => name,
         };
         let mut begun = false;
         for row in rows {
@@ -440,7 +422,7 @@ mod tests {
         synthetic::facts(2, Instant::now(), SystemTime::now())
     }
 
-    fn lines(facts: &Facts, users: usize, format: Format) -> Vec<String> {
+    fn lines(facts: &Facts, users: usize, format: Exposition) -> Vec<String> {
         let page = page(facts, &Live::default(), users, format, facts.taken);
         assert!(page.ends_with('\n'));
         page.lines().map(str::to_owned).collect()
@@ -448,7 +430,7 @@ mod tests {
 
     #[test]
     fn page_says_what_the_mib_says() {
-        let lines = lines(&made_up(), 0, Format::Text);
+        let lines = lines(&made_up(), 0, Exposition::Prometheus);
         for wanted in [
             "pptp_server_info{server=\"synthetic\",kind=\"poptop\",listen=\"192.0.2.1:1723\"} 1",
             "pptp_server_up{server=\"synthetic\"} 1",
@@ -468,7 +450,7 @@ mod tests {
     #[test]
     fn users_are_named_only_where_that_is_asked_for() {
         let named = |users| {
-            let lines = lines(&made_up(), users, Format::Text);
+            let lines = lines(&made_up(), users, Exposition::Prometheus);
             lines.iter().filter(|line| line.contains("user-0")).count()
         };
         assert_eq!((named(0), named(1)), (0, 3));
@@ -480,7 +462,7 @@ mod tests {
         let mut rows = facts.users.to_vec();
         rows[0].name = Arc::from(&b"a\"} 7\n# \\\xff\x1b[2J"[..]);
         facts.users = rows.into();
-        let lines = lines(&facts, 9, Format::Text);
+        let lines = lines(&facts, 9, Exposition::Prometheus);
         let expected = "pptp_user_sessions{user=\"a\\\"} 7\\n# \\\\\u{fffd}\u{fffd}[2J\"} 1";
         assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
     }
@@ -489,14 +471,14 @@ mod tests {
     fn stale_server_shows_its_age_and_nothing_that_could_pose_as_living() {
         let facts = Facts { stale_after: Duration::from_secs(15), ..made_up() };
         let now = facts.taken + Duration::from_secs(20);
-        let page = page(&facts, &Live::default(), 0, Format::Text, now);
+        let page = page(&facts, &Live::default(), 0, Exposition::Prometheus, now);
         assert!(page.contains("pptp_server_data_age_seconds{server=\"synthetic\"} 20\n"));
         assert!(!page.contains("pptp_server_up") && !page.contains("pptp_server_sessions"));
     }
 
     #[test]
     fn every_family_has_one_block_and_openmetrics_an_end() {
-        for format in [Format::Text, Format::OpenMetrics] {
+        for format in [Exposition::Prometheus, Exposition::OpenMetrics] {
             let lines = lines(&made_up(), 9, format);
             let families: Vec<_> =
                 lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
@@ -505,9 +487,9 @@ mod tests {
             unique.dedup();
             assert_eq!(unique.len(), families.len());
             let end = lines.last().is_some_and(|line| line == "# EOF");
-            assert_eq!(end, format == Format::OpenMetrics);
+            assert_eq!(end, format == Exposition::OpenMetrics);
             let suffixed = families.iter().any(|family| family.ends_with("_total counter"));
-            assert_eq!(suffixed, format == Format::Text);
+            assert_eq!(suffixed, format == Exposition::Prometheus);
         }
     }
 }

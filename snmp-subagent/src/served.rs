@@ -122,6 +122,17 @@ enum Row<'a> {
 
 impl View for Served<'_> {
     fn get(&self, name: &Oid) -> Value<'_> {
+        self.variable(name)
+    }
+
+    fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)> {
+        self.variable_behind(start, include, end)
+    }
+}
+
+impl<'a> Served<'a> {
+    /// [`View::get`], as long-lived as the facts.
+    pub fn variable(&self, name: &Oid) -> Value<'a> {
         let Some(rest) = name.as_slice().strip_prefix(self.root.as_slice()) else {
             return Value::NoSuchObject;
         };
@@ -149,16 +160,20 @@ impl View for Served<'_> {
         .unwrap_or(Value::NoSuchInstance)
     }
 
-    fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)> {
+    /// [`View::next`], as long-lived as the facts.
+    pub fn variable_behind(
+        &self,
+        start: &Oid,
+        include: bool,
+        end: Option<&Oid>,
+    ) -> Option<(Oid, Value<'a>)> {
         let (name, value) = self.next_cell(start, include)?;
         match end {
             Some(end) if name >= *end => None,
             _ => Some((name, value)),
         }
     }
-}
 
-impl<'a> Served<'a> {
     fn next_cell(&self, start: &Oid, include: bool) -> Option<(Oid, Value<'a>)> {
         let (group, column, index) = match start.as_slice().strip_prefix(self.root.as_slice()) {
             Some(rest) => Place::behind(rest, include)?.parts(),

@@ -1,0 +1,342 @@
+//! The thread that reads gateways: looks at them every so often, and soon after
+//! the kernel said that a ppp interface came or went, and publishes what the
+//! [`Keeper`] makes of it.
+//!
+//! Readers take the facts published last and wait for nobody; the thread waits
+//! for no reader. Notifications for which there is no room are counted.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use pptp_probe::gateway::session::Snapshot;
+use pptp_probe::gateway::tracker::LinkChange;
+use tokio::sync::mpsc as tokio_mpsc;
+
+use crate::agentx_io::{Notification, Status};
+use crate::config::{Config, Source};
+use crate::facts::{Facts, Live};
+use crate::http::Exposition;
+use crate::keeper::Keeper;
+use crate::log::{Level, Log};
+use crate::oid::Oid;
+use crate::people::Now;
+use crate::probe::Run;
+use crate::served::Served;
+use crate::value::Value;
+use crate::view::View;
+use crate::{metrics, synthetic};
+
+/// So long after the kernel said something all sources are read again: pppd
+/// writes its database a moment later.
+const SOON: Duration = Duration::from_millis(100);
+/// A look is followed by a pause of so many times its length.
+const PAUSE: u32 = 9;
+
+const TOPIC: &str = "collect";
+
+/// Reads one server.
+pub trait Look: Send {
+    /// Which server it is.
+    fn source(&self) -> Source;
+
+    /// One look; over at `deadline`.
+    fn look(&mut self, wall: SystemTime, deadline: Instant) -> Snapshot;
+}
+
+/// What the thread is told.
+pub enum Told {
+    /// A probe was run.
+    Run(Run),
+    /// The configuration changed.
+    Config(Arc<Config>),
+    /// An interface changed.
+    Link(LinkChange),
+    /// Something about interfaces was lost: look at everything.
+    Lost,
+}
+
+/// Hands out what the thread published.
+pub struct Collector {
+    shared: Arc<Shared>,
+    told: Sender<Told>,
+}
+
+struct Shared {
+    facts: RwLock<Arc<Facts>>,
+    live: Arc<Live>,
+    root: Oid,
+    started: Instant,
+    status: Arc<Status>,
+    collected_at: Mutex<Instant>,
+    /// Users on the page for Prometheus.
+    users: Mutex<usize>,
+    /// Whether the facts are made up and never change.
+    synthetic: bool,
+}
+
+/// What is served at one moment, for as long as a reader wants.
+pub struct Moment {
+    facts: Arc<Facts>,
+    live: Arc<Live>,
+    root: Oid,
+    now: Instant,
+    uptime: u32,
+}
+
+impl Moment {
+    fn served(&self) -> Served<'_> {
+        Served {
+            facts: &self.facts,
+            live: &self.live,
+            root: &self.root,
+            now: self.now,
+            uptime: self.uptime,
+        }
+    }
+}
+
+impl View for Moment {
+    fn get(&self, name: &Oid) -> Value<'_> {
+        self.served().variable(name)
+    }
+
+    fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)> {
+        self.served().variable_behind(start, include, end)
+    }
+}
+
+/// What a collector works with.
+pub struct Work {
+    /// What is configured.
+    pub config: Arc<Config>,
+    /// Reads the servers.
+    pub looks: Vec<Box<dyn Look>>,
+    /// Where notifications go.
+    pub notifications: tokio_mpsc::Sender<Notification>,
+    /// How the session with the master stands.
+    pub status: Arc<Status>,
+    /// What is said in the log.
+    pub log: Arc<Log>,
+}
+
+impl Collector {
+    /// Starts the thread, after a first look. It ends when the collector and
+    /// every sender of [`Collector::told`] are gone.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub fn start(work: Work) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let now = now();
+        let description = format!(
+            "PPTP sessions of {}, read from {}",
+            names(&work.looks),
+            work.config.collect.root.display()
+        );
+        let mut keeper = Keeper::new(Arc::clone(&work.config), &description, now);
+        let shared = Arc::new(Shared::new(&work, keeper.facts(now), false));
+        let (told, orders) = mpsc::channel();
+        let thread = {
+            let shared = Arc::clone(&shared);
+            let mut thread = Thread { work, keeper, shared };
+            thread.look();
+            std::thread::Builder::new()
+                .name("collect".to_owned())
+                .spawn(move || thread.run(&orders))?
+        };
+        Ok((Self { shared, told }, thread))
+    }
+
+    /// Serves made-up sessions, and starts nothing.
+    pub fn synthetic(rows: u32, work: &Work) -> Self {
+        let now = now();
+        let facts = synthetic::facts(rows, now.instant, now.wall);
+        let (told, _) = mpsc::channel();
+        Self { shared: Arc::new(Shared::new(work, facts, true)), told }
+    }
+
+    /// Where the thread is told what happens.
+    pub fn told(&self) -> Sender<Told> {
+        self.told.clone()
+    }
+
+    /// The facts published last.
+    pub fn facts(&self) -> Arc<Facts> {
+        self.shared.facts()
+    }
+
+    /// What front ends read.
+    pub fn view(&self) -> Arc<Moment> {
+        Arc::new(self.shared.moment(Instant::now()))
+    }
+
+    /// The body of `/metrics`.
+    pub fn metrics(&self, exposition: Exposition) -> String {
+        let moment = self.shared.moment(Instant::now());
+        let users = *self.shared.users.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics::page(&moment.facts, &moment.live, users, exposition, moment.now)
+    }
+
+    /// When collecting last came to an end, well or not.
+    pub fn collected_at(&self) -> Instant {
+        if self.shared.synthetic {
+            return Instant::now();
+        }
+        *self.shared.collected_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One line for an operator.
+    pub fn summary(&self) -> String {
+        let facts = self.facts();
+        let open: u32 = facts.servers.iter().map(|server| server.totals.open).sum();
+        let failing = facts.probes.iter().filter(|probe| probe.failure.is_some()).count();
+        match (facts.servers.len(), facts.probes.len()) {
+            (0, 0) => "no gateway was found here, and no probe is configured".to_owned(),
+            (0, probes) => format!("{failing} of {probes} probes fail"),
+            (_, 0) => format!("{open} sessions open"),
+            (_, probes) => format!("{open} sessions open, {failing} of {probes} probes fail"),
+        }
+    }
+}
+
+impl Shared {
+    fn new(work: &Work, facts: Facts, synthetic: bool) -> Self {
+        Self {
+            started: facts.taken,
+            facts: RwLock::new(Arc::new(facts)),
+            live: Arc::default(),
+            root: work.config.oid_base.clone(),
+            status: Arc::clone(&work.status),
+            collected_at: Mutex::new(Instant::now()),
+            users: Mutex::new(users(&work.config)),
+            synthetic,
+        }
+    }
+
+    fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// sysUpTime is the master's; without one it counts from our start.
+    fn moment(&self, now: Instant) -> Moment {
+        let counters = self.status.counters();
+        self.live.notifications_sent.store(counters.notifications_sent as u32, Ordering::Relaxed);
+        let reconnects = counters.opened.saturating_sub(1) as u32;
+        self.live.master_reconnects.store(reconnects, Ordering::Relaxed);
+        let own = || (now.saturating_duration_since(self.started).as_millis() / 10) as u32;
+        Moment {
+            facts: self.facts(),
+            live: Arc::clone(&self.live),
+            root: self.root.clone(),
+            now,
+            uptime: self.status.master_uptime(now).unwrap_or_else(own),
+        }
+    }
+}
+
+struct Thread {
+    work: Work,
+    keeper: Keeper,
+    shared: Arc<Shared>,
+}
+
+impl Thread {
+    fn run(mut self, orders: &Receiver<Told>) {
+        let mut next = Instant::now() + self.work.config.collect.interval;
+        let mut earliest = Instant::now();
+        loop {
+            let wait = next.saturating_duration_since(Instant::now());
+            match orders.recv_timeout(wait) {
+                Ok(told) => {
+                    if self.hear(told) {
+                        next = next.min((Instant::now() + SOON).max(earliest));
+                    }
+                    self.publish();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let began = Instant::now();
+                    self.look();
+                    let ended = Instant::now();
+                    earliest = ended + (ended - began) * PAUSE;
+                    next = (began + self.work.config.collect.interval).max(earliest);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// True when all sources shall be read soon.
+    fn hear(&mut self, told: Told) -> bool {
+        let now = now();
+        match told {
+            Told::Run(run) => {
+                self.keeper.probe(&run, now);
+                false
+            }
+            Told::Config(config) => {
+                *self.shared.users.lock().unwrap_or_else(PoisonError::into_inner) = users(&config);
+                self.keeper.reconfigure(Arc::clone(&config), now);
+                self.work.config = config;
+                false
+            }
+            Told::Link(link) => {
+                self.keeper.link(link, now);
+                true
+            }
+            Told::Lost => true,
+        }
+    }
+
+    fn look(&mut self) {
+        let deadline = Instant::now() + self.work.config.collect.interval;
+        for look in &mut self.work.looks {
+            let snapshot = look.look(SystemTime::now(), deadline);
+            self.keeper.look(look.source(), snapshot, now());
+        }
+        self.keeper.count_collect();
+        self.publish();
+        *self.shared.collected_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn publish(&mut self) {
+        let now = now();
+        let facts = Arc::new(self.keeper.facts(now));
+        for server in &facts.servers {
+            let topic = format!("{TOPIC} {}", server.name);
+            match &*server.status_text {
+                "" => self.work.log.forget(&topic),
+                text => self.work.log.say(Level::Warning, &topic, text),
+            }
+        }
+        *self.shared.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
+        let live = &self.shared.live;
+        let alarms = self.keeper.alarms(live, now);
+        if alarms.is_empty() {
+            return;
+        }
+        let moment = self.shared.moment(now.instant);
+        for alarm in alarms {
+            let text = format!("{}: {}", alarm.kind.word(), alarm.text);
+            self.work.log.say(Level::Notice, &format!("notify {:?}", alarm.row), &text);
+            let (trap, objects) = alarm.notification(&moment.served());
+            if self.work.notifications.try_send(Notification { trap, objects }).is_err() {
+                live.notifications_dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn users(config: &Config) -> usize {
+    if config.metrics.users { config.metrics.max_users as usize } else { 0 }
+}
+
+fn names(looks: &[Box<dyn Look>]) -> String {
+    let names: Vec<_> = looks.iter().map(|look| look.source().to_string()).collect();
+    names.join(", ")
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), wall: SystemTime::now() }
+}
