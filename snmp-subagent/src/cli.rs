@@ -104,11 +104,6 @@ impl Arguments {
         config.metrics.listen = self.metrics.or(config.metrics.listen);
         Ok(config)
     }
-
-    /// Whether this is one of the short runs that serve nothing.
-    pub fn is_short(&self) -> bool {
-        self.check_config || self.print_config || self.once || self.print_mib.is_some()
-    }
 }
 
 /// A root that is possible.

@@ -22,6 +22,8 @@
 //! | [`metrics`] | facts as a page for Prometheus |
 //! | [`collector`] | the thread that reads gateways and publishes facts |
 //! | [`schedule`] | when the probes run |
+//! | [`once`] | what `--once` prints |
+//! | [`daemon`] | all of it side by side, signals, systemd |
 //!
 //! Phases and reasons have one number each, for ever; `mibs/` gives the same
 //! numbers to every SNMP manager. The tests hold the two against each other.
@@ -32,6 +34,7 @@ pub mod alarms;
 pub mod cli;
 pub mod collector;
 pub mod config;
+pub mod daemon;
 pub mod facts;
 pub mod http;
 pub mod keeper;
@@ -39,6 +42,7 @@ pub mod log;
 pub mod metrics;
 pub mod mib_text;
 pub mod oid;
+pub mod once;
 pub mod people;
 pub mod probe;
 pub mod schedule;
