@@ -8,7 +8,6 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use pptp_probe::gateway::session::Snapshot;
@@ -27,7 +26,7 @@ use crate::probe::Run;
 use crate::served::Served;
 use crate::value::Value;
 use crate::view::View;
-use crate::{metrics, synthetic};
+use crate::{daemon, metrics, synthetic};
 
 /// So long after the kernel said something all sources are read again: pppd
 /// writes its database a moment later.
@@ -128,7 +127,7 @@ impl Collector {
     ///
     /// # Errors
     /// When no thread can be made.
-    pub fn start(work: Work) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(work: Work) -> std::io::Result<Self> {
         let now = now();
         let description = format!(
             "PPTP sessions of {}, read from {}",
@@ -138,15 +137,11 @@ impl Collector {
         let mut keeper = Keeper::new(Arc::clone(&work.config), &description, now);
         let shared = Arc::new(Shared::new(&work, keeper.facts(now), false));
         let (told, orders) = mpsc::channel();
-        let thread = {
-            let shared = Arc::clone(&shared);
-            let mut thread = Thread { work, keeper, shared };
-            thread.look();
-            std::thread::Builder::new()
-                .name("collect".to_owned())
-                .spawn(move || thread.run(&orders))?
-        };
-        Ok((Self { shared, told }, thread))
+        let mut thread = Thread { work, keeper, shared: Arc::clone(&shared) };
+        thread.look();
+        let builder = std::thread::Builder::new().name("collect".to_owned());
+        builder.spawn(move || thread.run(&orders))?;
+        Ok(Self { shared, told })
     }
 
     /// Serves made-up sessions, and starts nothing.
@@ -166,29 +161,38 @@ impl Collector {
     pub fn facts(&self) -> Arc<Facts> {
         self.shared.facts()
     }
+}
 
-    /// What front ends read.
-    pub fn view(&self) -> Arc<Moment> {
+impl daemon::Source for Collector {
+    type View = Moment;
+
+    fn view(&self) -> Arc<Moment> {
         Arc::new(self.shared.moment(Instant::now()))
     }
 
-    /// The body of `/metrics`.
-    pub fn metrics(&self, exposition: Exposition) -> String {
+    fn metrics(&self, exposition: Exposition) -> String {
         let moment = self.shared.moment(Instant::now());
         let users = *self.shared.users.lock().unwrap_or_else(PoisonError::into_inner);
         metrics::page(&moment.facts, &moment.live, users, exposition, moment.now)
     }
 
-    /// When collecting last came to an end, well or not.
-    pub fn collected_at(&self) -> Instant {
+    fn collected_at(&self) -> Instant {
         if self.shared.synthetic {
             return Instant::now();
         }
         *self.shared.collected_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One line for an operator.
-    pub fn summary(&self) -> String {
+    fn probed(&self, run: Run) {
+        // Nobody listens where the sessions are made up.
+        let _ = self.told.send(Told::Run(run));
+    }
+
+    fn configure(&self, config: &Config) {
+        let _ = self.told.send(Told::Config(Arc::new(config.clone())));
+    }
+
+    fn summary(&self) -> String {
         let facts = self.facts();
         let open: u32 = facts.servers.iter().map(|server| server.totals.open).sum();
         let failing = facts.probes.iter().filter(|probe| probe.failure.is_some()).count();

@@ -74,20 +74,21 @@ pub struct Parts<S, R> {
     pub log: Arc<Log>,
 }
 
-/// Runs until a signal ends it.
+/// Runs until a signal ends it. `parts` may start threads of its own.
 ///
 /// # Errors
 /// One line: what could not even begin.
 pub fn run<S: Source, R: Responder>(
     arguments: Arguments,
     config: Config,
-    parts: Parts<S, R>,
+    parts: impl FnOnce(&Config) -> Result<Parts<S, R>, String>,
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| format!("the event loop did not start: {error}"))?;
     let ended = runtime.block_on(async {
         // Before there is any other thread, which would get the signals.
         let signals = Signals::new().map_err(|error| format!("cannot handle signals: {error}"))?;
+        let parts = parts(&config)?;
         Daemon::start(arguments, config, parts).await?.serve(signals).await;
         Ok(())
     });

@@ -20,7 +20,7 @@
 //! | [`agentx_io`] | the AgentX session with a socket and a clock |
 //! | [`udp`], [`http`] | sockets of the responder and of the page for Prometheus |
 //! | [`metrics`] | facts as a page for Prometheus |
-//! | [`collector`] | the thread that reads gateways and publishes facts |
+//! | [`sources`], [`collector`] | the thread that reads gateways and publishes facts |
 //! | [`schedule`] | when the probes run |
 //! | [`once`] | what `--once` prints |
 //! | [`daemon`] | all of it side by side, signals, systemd |
@@ -47,6 +47,7 @@ pub mod people;
 pub mod probe;
 pub mod schedule;
 pub mod served;
+pub mod sources;
 pub mod synthetic;
 pub mod udp;
 pub mod value;

@@ -9,14 +9,13 @@ use std::time::{Instant, SystemTime};
 use clap::Parser;
 use pptp_snmp_subagent::agentx_io::Status;
 use pptp_snmp_subagent::cli::{Arguments, Output};
+use pptp_snmp_subagent::collector::{Collector, Work};
 use pptp_snmp_subagent::config::Config;
-use pptp_snmp_subagent::daemon::{self, Parts, Source};
-use pptp_snmp_subagent::http::Exposition;
+use pptp_snmp_subagent::daemon::{self, Parts};
 use pptp_snmp_subagent::log::{Level, Log};
-use pptp_snmp_subagent::once;
-use pptp_snmp_subagent::probe::Run;
 use pptp_snmp_subagent::udp::Responder;
-use pptp_snmp_subagent::view::{MapView, View};
+use pptp_snmp_subagent::view::View;
+use pptp_snmp_subagent::{once, sources};
 use tokio::sync::mpsc;
 
 /// Notifications on their way to the session with the master, which has a
@@ -59,15 +58,8 @@ fn print(text: &str) -> ExitCode {
 
 fn serve(arguments: Arguments, config: Config) -> ExitCode {
     let log = Arc::new(Log::stderr(arguments.verbose));
-    let (_notify, notifications) = mpsc::channel(QUEUE);
-    let parts = Parts {
-        source: Arc::new(Empty { view: Arc::default() }),
-        responder: None::<Nobody>,
-        notifications,
-        status: Arc::new(Status::default()),
-        log: log.clone(),
-    };
-    match daemon::run(arguments, config, parts) {
+    let rows = arguments.synthetic_rows;
+    match daemon::run(arguments, config, |config| parts(config, rows, &log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
             log.say(Level::Error, "daemon", &text);
@@ -76,38 +68,27 @@ fn serve(arguments: Arguments, config: Config) -> ExitCode {
     }
 }
 
-/// A tree without a variable: the master takes it, and probes are run and
-/// logged.
-struct Empty {
-    view: Arc<MapView>,
-}
-
-impl Source for Empty {
-    type View = MapView;
-
-    fn view(&self) -> Arc<MapView> {
-        self.view.clone()
-    }
-
-    fn metrics(&self, exposition: Exposition) -> String {
-        match exposition {
-            Exposition::Prometheus => String::new(),
-            Exposition::OpenMetrics => "# EOF\n".into(),
+fn parts(
+    config: &Config,
+    synthetic_rows: Option<u32>,
+    log: &Arc<Log>,
+) -> Result<Parts<Collector, Nobody>, String> {
+    let (sender, notifications) = mpsc::channel(QUEUE);
+    let status = Arc::new(Status::default());
+    let work = Work {
+        looks: sources::looks(&config.collect),
+        config: Arc::new(config.clone()),
+        notifications: sender,
+        status: status.clone(),
+        log: log.clone(),
+    };
+    let source = match synthetic_rows {
+        Some(rows) => Collector::synthetic(rows, &work),
+        None => {
+            Collector::start(work).map_err(|error| format!("cannot start a thread: {error}"))?
         }
-    }
-
-    /// There is nothing that could be late.
-    fn collected_at(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn probed(&self, _: Run) {}
-
-    fn configure(&self, _: &Config) {}
-
-    fn summary(&self) -> String {
-        "no session is served".into()
-    }
+    };
+    Ok(Parts { source: Arc::new(source), responder: None, notifications, status, log: log.clone() })
 }
 
 /// No responder.

@@ -1,24 +1,23 @@
 //! What `--once` prints: the gateways that were found, their sessions, and how
 //! reading went.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pptp_probe::gateway::session::{Kind, OperStatus, Session, Snapshot, SourceState, State};
-use pptp_probe::gateway::{Root, poptop};
 use pptp_probe::output::escape;
 use serde_json::{Value, json};
 
-use crate::config::{Collect, Source};
+use crate::config::Collect;
+use crate::sources;
+
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads each source once.
 pub fn collect(config: &Collect) -> Vec<Snapshot> {
-    let root = Root::new(&config.root);
-    let wanted = |source| config.sources.0.as_ref().is_none_or(|only| only.contains(&source));
-    let mut snapshots = Vec::new();
-    if wanted(Source::Poptop) {
-        snapshots.push(poptop::collect(&root));
-    }
-    snapshots
+    let deadline = Instant::now() + PATIENCE;
+    let looks = sources::looks(config).into_iter();
+    looks.map(|mut look| look.look(SystemTime::now(), deadline)).collect()
 }
 
 /// For people.
