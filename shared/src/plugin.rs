@@ -192,6 +192,16 @@ pub fn run_until<T>(context: &Context, run: impl Future<Output = T>) -> Result<T
     ended.map_err(|_| overdue(context))
 }
 
+/// Forbids cores of this process: one would contain the password, and so does
+/// the memory that another process of the same user could read. If the kernel
+/// refuses, the program is still worth running.
+pub fn forbid_core_dumps() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 /// The first step when a raw socket is not permitted, with the path of this
 /// very program.
 pub fn setcap_mend() -> String {
@@ -351,16 +361,6 @@ fn overdue(context: &Context) -> Report {
     let seconds = context.timeout.duration.as_secs_f64();
     let headline = format!("no result within {seconds} s, phase {phase} did not end");
     Report::failed(phase, Reason::Silent, headline).timeout_state(context.timeout.state)
-}
-
-/// A core would contain the password, and so does the memory that another
-/// process of the same user could read. If the kernel refuses, the check is
-/// still worth running.
-fn forbid_core_dumps() {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let _ = rustix::process::setrlimit(Resource::Core, none);
-    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 fn leave(ending: &Ending) -> ! {

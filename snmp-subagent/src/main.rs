@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use clap::Parser;
+use pptp_probe::plugin::forbid_core_dumps;
 use pptp_snmp_subagent::agentx_io::Status;
 use pptp_snmp_subagent::cli::{Arguments, Output};
 use pptp_snmp_subagent::collector::{Collector, Work};
@@ -23,6 +24,8 @@ use tokio::sync::mpsc;
 const QUEUE: usize = 64;
 
 fn main() -> ExitCode {
+    // There are secrets in memory soon.
+    forbid_core_dumps();
     let arguments = Arguments::parse();
     let config = match arguments.load() {
         Ok(config) => config,
