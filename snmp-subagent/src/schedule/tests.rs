@@ -88,7 +88,7 @@ fn probes(source: &str) -> Vec<Probe> {
 fn control(name: &str, port: u16) -> String {
     format!(
         "[[probe]]\nname = '{name}'\ntype = 'control'\nhostname = '127.0.0.1'\nport = {port}\n\
-         interval = '1d'\ntimeout = 10\n"
+         interval = '1d'\ntimeout = 600\n"
     )
 }
 
@@ -121,13 +121,13 @@ fn what_is_under_way_is_ended_with_the_scheduler() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (scheduler, runs, _) = scheduler(&control("mute", port));
-    // It waits for Start-Control-Connection-Reply, ten seconds.
+    // It waits for Start-Control-Connection-Reply, ten minutes.
     let (stream, _) = listener.accept().unwrap();
-    let began = Instant::now();
     scheduler.stop();
-    assert!(began.elapsed() < seconds(5));
     assert!(runs.try_recv().is_err(), "nobody is left to hear of it");
-    drop(stream);
+    // It comes to an end, for the run has closed its side.
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(&mut &stream, &mut rest).unwrap();
 }
 
 #[test]
