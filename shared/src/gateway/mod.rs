@@ -4,12 +4,16 @@
 //! bounded; what is not known is `None`.
 
 pub mod link;
+pub mod options;
 pub mod poptop;
 pub mod proc;
+#[cfg(test)]
+mod scratch;
 pub mod session;
 pub mod table;
 pub mod tracker;
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -27,7 +31,7 @@ impl Root {
     }
 
     /// Where `path`, without a leading slash, stands.
-    fn path(&self, path: &str) -> PathBuf {
+    fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.0.join(path)
     }
 
@@ -37,15 +41,19 @@ impl Root {
     /// Those of open and read, and `InvalidInput` for what is no regular
     /// file: a pipe would hold the reader.
     fn read(&self, path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        self.open(path)?.take(limit).read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+
+    fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let path = self.0.join(path);
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
-        let mut octets = Vec::new();
-        file.take(limit).read_to_end(&mut octets)?;
-        Ok(octets)
+        Ok(file)
     }
 }
 

@@ -1,0 +1,1010 @@
+//! Options of pptpd and of pppd, as each reads them itself: pptpd.conf(5),
+//! `/etc/ppp/options`, what a command line names with `file` and `call`, and
+//! the command line.
+//!
+//! pptpd 1.4.0 takes the first line with a keyword, ignores lines that begin
+//! with a blank, and lets its command line win except over `connections`.
+//! pppd 2.4.9 takes words, lets the last one win, and its `refuse-` options
+//! are about what pppd proves itself, not about what a caller may use.
+//!
+//! Not read are the options behind `--` in a line of pppd's secrets files.
+//! [`required`] tells only what every open session of such a pppd must have.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::session::{AuthMethod, Encryption};
+use super::{Root, number};
+use crate::secret::in_words;
+
+/// Octets of a file that is read.
+const LARGEST: u64 = 64 << 10;
+/// Files inside files.
+const DEEPEST: usize = 8;
+/// Options of one process.
+const MOST: usize = 4096;
+/// Octets of a word that pppd keeps (`MAXWORDLEN`).
+const LONGEST_WORD: usize = 1023;
+/// Octets of a line of pptpd.conf that pptpd reads.
+const LONGEST_LINE: usize = 509;
+
+/// Options of pppd 2.4.7 to 2.5.3 and of its plugins that have an argument.
+const WITH_ARGUMENT: &[&str] = &[
+    "+ua",
+    "-as",
+    "active-filter",
+    "allow-ip",
+    "allow-number",
+    "asyncmap",
+    "auth-down-script",
+    "auth-up-script",
+    "avpair",
+    "bsdcomp",
+    "bundle",
+    "ca",
+    "call",
+    "callback",
+    "capath",
+    "cert",
+    "chap-interval",
+    "chap-max-challenge",
+    "chap-restart",
+    "chap-secrets",
+    "chap-timeout",
+    "child-timeout",
+    "connect",
+    "connect-delay",
+    "crl",
+    "crl-dir",
+    "datarate",
+    "defaultroute-metric",
+    "defaultroute6-metric",
+    "deflate",
+    "dhcpv6-metric",
+    "dhcpv6-ra-intvl",
+    "dhcpv6-server",
+    "disconnect",
+    "domain",
+    "eap-interval",
+    "eap-max-rreq",
+    "eap-max-sreq",
+    "eap-restart",
+    "eap-timeout",
+    "endpoint",
+    "escape",
+    "file",
+    "holdoff",
+    "host-uniq",
+    "idle",
+    "ifname",
+    "init",
+    "ip-down-script",
+    "ip-pre-up-script",
+    "ip-up-script",
+    "ipcp-max-configure",
+    "ipcp-max-failure",
+    "ipcp-max-terminate",
+    "ipcp-restart",
+    "ipparam",
+    "ipv6",
+    "ipv6-down-script",
+    "ipv6-up-script",
+    "ipv6cp-max-configure",
+    "ipv6cp-max-failure",
+    "ipv6cp-max-terminate",
+    "ipv6cp-restart",
+    "ipx-network",
+    "ipx-node",
+    "ipx-router-name",
+    "ipx-routing",
+    "ipxcp-max-configure",
+    "ipxcp-max-failure",
+    "ipxcp-max-terminate",
+    "ipxcp-restart",
+    "kdebug",
+    "key",
+    "lcp-echo-failure",
+    "lcp-echo-interval",
+    "lcp-max-configure",
+    "lcp-max-failure",
+    "lcp-max-terminate",
+    "lcp-restart",
+    "lcp-rtt-file",
+    "linkname",
+    "logfd",
+    "logfile",
+    "max-tls-version",
+    "maxconnect",
+    "maxfail",
+    "maxoctets",
+    "minconnect",
+    "mo",
+    "mo-direction",
+    "mo-timeout",
+    "mrru",
+    "mru",
+    "ms-dns",
+    "ms-wins",
+    "mschap-challenge",
+    "mschap2-peer-challenge",
+    "mtu",
+    "name",
+    "net-down-script",
+    "net-init-script",
+    "net-pre-up-script",
+    "netmask",
+    "ntlm_auth-helper",
+    "pap-max-authreq",
+    "pap-restart",
+    "pap-secrets",
+    "pap-timeout",
+    "pass-filter",
+    "password",
+    "passwordfd",
+    "pkcs12",
+    "plugin",
+    "pppoe-ac",
+    "pppoe-host-uniq",
+    "pppoe-mac",
+    "pppoe-padi-attempts",
+    "pppoe-padi-timeout",
+    "pppoe-service",
+    "pppoe-sess",
+    "pppoe-verbose",
+    "pppol2tp",
+    "pppol2tp_debug_mask",
+    "pppol2tp_ifname",
+    "pppol2tp_reorderto",
+    "pppol2tp_session_id",
+    "pppol2tp_tunnel_id",
+    "pptpd-original-ip",
+    "privgroup",
+    "promptprog",
+    "pty",
+    "qos",
+    "radius-config-file",
+    "realms-config-file",
+    "record",
+    "remotename",
+    "remotenumber",
+    "rp_pppoe_ac",
+    "rp_pppoe_service",
+    "rp_pppoe_sess",
+    "rp_pppoe_verbose",
+    "set",
+    "socket",
+    "srp-interval",
+    "srp-pn-secret",
+    "stop-bits",
+    "tls-verify-method",
+    "unit",
+    "unset",
+    "user",
+    "vj-max-slots",
+    "vrf",
+    "welcome",
+];
+
+/// An option somebody gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// Its arguments; of a line in pptpd.conf all that follows the keyword.
+    pub arguments: Vec<Box<[u8]>>,
+    /// Where it stands; `None` is the command line.
+    pub file: Option<Arc<Path>>,
+    /// Line in the file, or place on the command line, from 1.
+    pub line: u32,
+}
+
+impl Setting {
+    /// Its only argument.
+    fn value(&self) -> &[u8] {
+        self.arguments.first().map_or(b"", |argument| argument)
+    }
+}
+
+/// All options of one process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// In the order in which the program takes them.
+    pub list: Vec<Setting>,
+    /// What could not be read, in one sentence: the list is then not all.
+    pub trouble: Option<String>,
+    /// When the youngest of the files was written: a process that is older
+    /// may have read something else.
+    pub written: Option<SystemTime>,
+}
+
+/// What every open session of a pppd must have, as far as its options tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Required {
+    /// How the caller had to prove who it is.
+    pub auth_method: Option<AuthMethod>,
+    /// MPPE, or none.
+    pub encryption: Option<Encryption>,
+    /// Whether MPPE changes its key with each packet.
+    pub stateless: Option<bool>,
+    /// Maximum-Receive-Unit of both ends, octets, where it is not negotiated.
+    pub mru: Option<u16>,
+}
+
+/// Files of options, each read once.
+#[derive(Debug)]
+pub struct Files<'a> {
+    root: &'a Root,
+    parsed: HashMap<PathBuf, Result<Rc<Parsed>, String>>,
+}
+
+#[derive(Debug)]
+struct Parsed {
+    list: Vec<Setting>,
+    written: Option<SystemTime>,
+}
+
+impl<'a> Files<'a> {
+    /// Nothing is read yet.
+    pub fn new(root: &'a Root) -> Self {
+        Self { root, parsed: HashMap::new() }
+    }
+
+    /// The options of a pppd of root that was started with this command line,
+    /// arguments ended by NUL. The file of its terminal is not among them.
+    pub fn pppd(&mut self, title: &[u8]) -> Settings {
+        let mut all = Settings::default();
+        for path in ["/etc/ppp/options", "/root/.ppprc"] {
+            self.include(Path::new(path), false, 0, &mut all);
+        }
+        let words = words_of(title).skip(1).zip(1..).map(|(word, place)| (word.into(), place));
+        self.take(&options(words, None), 0, &mut all);
+        all
+    }
+
+    /// The options of a pptpd that was started with this command line, under
+    /// the keywords of pptpd.conf.
+    pub fn pptpd(&mut self, title: &[u8]) -> Settings {
+        let mut all = Settings::default();
+        let mut path = PathBuf::from("/etc/pptpd.conf");
+        match pptpd_arguments(title) {
+            Some(list) => {
+                if let Some(named) = list.iter().rfind(|setting| &*setting.name == b"conf") {
+                    path = OsStr::from_bytes(named.value()).into();
+                }
+                all.list = list;
+            }
+            None => all.trouble = Some("pptpd's command line is not understood".to_owned()),
+        }
+        match self.file(&path, parse_pptpd_conf) {
+            Ok(parsed) => {
+                all.list.extend(parsed.list.iter().cloned());
+                all.written = parsed.written;
+            }
+            Err(trouble) => all.trouble = Some(trouble),
+        }
+        all
+    }
+
+    fn include(&mut self, path: &Path, must_exist: bool, depth: usize, all: &mut Settings) {
+        let inside = path.strip_prefix("/").unwrap_or(path);
+        if !must_exist && !self.root.path(inside).exists() {
+            return;
+        }
+        if depth > DEEPEST {
+            all.trouble = Some(format!("{} is inside too many files", path.display()));
+            return;
+        }
+        match self.file(path, parse_pppd_file) {
+            Ok(parsed) => {
+                all.written = all.written.max(parsed.written);
+                self.take(&parsed.list, depth, all);
+            }
+            Err(trouble) => all.trouble = Some(trouble),
+        }
+    }
+
+    fn take(&mut self, list: &[Setting], depth: usize, all: &mut Settings) {
+        for setting in list {
+            if all.trouble.is_some() {
+                return;
+            }
+            if all.list.len() == MOST {
+                all.trouble = Some(format!("there are more than {MOST} options"));
+                return;
+            }
+            all.list.push(setting.clone());
+            let argument = Path::new(OsStr::from_bytes(setting.value()));
+            match &*setting.name {
+                b"file" => self.include(argument, true, depth + 1, all),
+                b"call" => {
+                    // Joined with an absolute path, the directory is lost.
+                    let plain = argument.components().all(|c| matches!(c, Component::Normal(_)));
+                    if !plain {
+                        all.trouble = Some("the name behind call is not allowed".to_owned());
+                        return;
+                    }
+                    self.include(&Path::new("/etc/ppp/peers").join(argument), true, depth + 1, all);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn file(
+        &mut self,
+        path: &Path,
+        parse: fn(&[u8], &Arc<Path>) -> Vec<Setting>,
+    ) -> Result<Rc<Parsed>, String> {
+        if let Some(parsed) = self.parsed.get(path) {
+            return parsed.clone();
+        }
+        let parsed = self.read(path).map(|(octets, written)| {
+            Rc::new(Parsed { list: parse(&octets, &path.into()), written })
+        });
+        self.parsed.insert(path.to_owned(), parsed.clone());
+        parsed
+    }
+
+    fn read(&self, path: &Path) -> Result<(Vec<u8>, Option<SystemTime>), String> {
+        let cannot = |why: &str| format!("cannot read {}: {why}", path.display());
+        let unread = |error: io::Error| cannot(&in_words(&error));
+        let Ok(inside) = path.strip_prefix("/") else {
+            return Err(cannot("the path does not begin with a slash"));
+        };
+        let octets = self.root.read(inside, LARGEST + 1).map_err(unread)?;
+        if octets.len() as u64 > LARGEST {
+            return Err(cannot("it is too large"));
+        }
+        let written =
+            std::fs::metadata(self.root.path(inside)).and_then(|metadata| metadata.modified());
+        Ok((octets, written.ok()))
+    }
+}
+
+/// How many sessions a pptpd accepts at once: `connections`, or the fewest
+/// addresses it has to give; `None` also where pppd gives them.
+pub fn capacity(pptpd: &Settings) -> Option<u32> {
+    let configured = |name: &[u8]| {
+        let mut list = pptpd.list.iter();
+        list.find(|setting| *setting.name == *name && setting.file.is_some()).map(Setting::value)
+    };
+    if pptpd.trouble.is_some() || first(pptpd, b"delegate").is_some() {
+        return None;
+    }
+    let connections = match (configured(b"connections"), first(pptpd, b"connections")) {
+        (Some(text), _) => leading_number(text).filter(|number| *number > 0).unwrap_or(100),
+        (None, Some(text)) => leading_number(text).filter(|number| *number > 0)?,
+        (None, None) => 100,
+    };
+    let remote = configured(b"remoteip").unwrap_or(b"192.168.1.1-100");
+    let remote = addresses(remote, connections)?;
+    let local = configured(b"localip").unwrap_or(b"192.168.0.1-100");
+    match addresses(local, remote)? {
+        1 => Some(remote),
+        local => Some(local),
+    }
+}
+
+/// Where a pptpd accepts control connections; `None` where it has a name to
+/// look up.
+pub fn listen(pptpd: &Settings) -> Option<SocketAddr> {
+    if pptpd.trouble.is_some() {
+        return None;
+    }
+    let address = match first(pptpd, b"listen") {
+        Some(text) => std::str::from_utf8(text).ok()?.parse().ok()?,
+        None => Ipv4Addr::UNSPECIFIED,
+    };
+    Some(SocketAddr::from((address, 1723)))
+}
+
+/// What the options of a pppd of root leave no choice about. Nothing, where
+/// they could not all be read.
+pub fn required(pppd: &Settings) -> Required {
+    let mut required = Required::default();
+    if pppd.trouble.is_some() {
+        return required;
+    }
+    let mut auth = false;
+    let mut methods = Vec::new();
+    let (mut mppe, mut stateful, mut ccp, mut foreign) = (0, false, true, false);
+    for setting in &pppd.list {
+        let method = match &*setting.name {
+            b"require-pap" | b"+pap" => Some(AuthMethod::Pap),
+            b"require-chap" | b"+chap" => Some(AuthMethod::ChapMd5),
+            b"require-mschap" | b"+mschap" => Some(AuthMethod::MsChapV1),
+            b"require-mschap-v2" | b"+mschap-v2" => Some(AuthMethod::MsChapV2),
+            b"require-eap" => Some(AuthMethod::Eap),
+            _ => None,
+        };
+        if let Some(method) = method {
+            auth = true;
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+        match &*setting.name {
+            b"auth" => auth = true,
+            b"noauth" => auth = false,
+            b"require-mppe" | b"+mppe" => mppe = MPPE_40 | MPPE_128,
+            b"nomppe" | b"-mppe" => mppe = 0,
+            b"require-mppe-40" | b"+mppe-40" => mppe |= MPPE_40,
+            b"nomppe-40" | b"-mppe-40" => mppe &= !MPPE_40,
+            b"require-mppe-128" | b"+mppe-128" => mppe |= MPPE_128,
+            b"nomppe-128" | b"-mppe-128" => mppe &= !MPPE_128,
+            b"mppe-stateful" => stateful = true,
+            b"nomppe-stateful" => stateful = false,
+            b"noccp" | b"-ccp" => ccp = false,
+            // One that speaks RADIUS may take key lengths away.
+            b"plugin" => foreign |= !setting.value().ends_with(b"pptpd-logwtmp.so"),
+            b"default-mru" | b"-mru" => required.mru = Some(1500),
+            b"mru" => required.mru = None,
+            _ => {}
+        }
+    }
+    required.auth_method = match methods[..] {
+        _ if !auth => Some(AuthMethod::None),
+        [only] => Some(only),
+        _ => None,
+    };
+    if !foreign && (ccp || mppe == 0) {
+        required.encryption = match mppe {
+            0 => Some(Encryption::None),
+            MPPE_40 => Some(Encryption::Mppe40),
+            MPPE_128 => Some(Encryption::Mppe128),
+            _ => None,
+        };
+        // pppd itself always asks for stateless.
+        required.stateless = (mppe != 0 && !stateful).then_some(true);
+    }
+    required
+}
+
+const MPPE_40: u8 = 1;
+const MPPE_128: u8 = 2;
+
+fn first<'a>(settings: &'a Settings, name: &[u8]) -> Option<&'a [u8]> {
+    settings.list.iter().find(|setting| *setting.name == *name).map(Setting::value)
+}
+
+/// The number a text begins with, as atoi(3) has it.
+fn leading_number(text: &[u8]) -> Option<u32> {
+    let text = text.trim_ascii_start();
+    let end = text.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(text.len());
+    number(&text[..end])
+}
+
+/// Addresses in a `localip` or `remoteip`, `most` at most: names, addresses,
+/// and ranges in one of the four octets, with commas between. `None` for what
+/// pptpd refuses to start with.
+fn addresses(text: &[u8], most: u32) -> Option<u32> {
+    let mut count = 0;
+    for part in text.split(|octet| *octet == b',') {
+        if count == most {
+            break;
+        }
+        count += match range(part) {
+            Some(size) => size?.min(most - count),
+            None if is_address_or_name(part) => 1,
+            None => return None,
+        };
+    }
+    Some(count)
+}
+
+fn is_address_or_name(part: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(part) else { return false };
+    text.parse::<Ipv4Addr>().is_ok()
+        || text.contains(|letter: char| letter.is_ascii_alphabetic())
+            && text.bytes().all(|octet| octet.is_ascii_graphic())
+}
+
+/// Size of a range; `Some(None)` if it is not a good one, `None` if it is
+/// something else.
+fn range(part: &[u8]) -> Option<Option<u32>> {
+    let count = |wanted| part.iter().filter(|octet| **octet == wanted).count();
+    let plain = part.iter().all(|octet| octet.is_ascii_digit() || b"-.".contains(octet));
+    if !plain || count(b'-') != 1 || count(b'.') != 3 {
+        return None;
+    }
+    let mut size = Some(1);
+    for octet in part.split(|octet| *octet == b'.') {
+        let mut ends = octet.split(|octet| *octet == b'-').map(number::<u8>);
+        match (ends.next().flatten(), ends.next()) {
+            (Some(lower), Some(Some(upper))) if lower <= upper => {
+                size = size.map(|_| u32::from(upper - lower) + 1);
+            }
+            (Some(_), None) => {}
+            _ => size = None,
+        }
+    }
+    Some(size)
+}
+
+fn words_of(title: &[u8]) -> impl Iterator<Item = &[u8]> {
+    title.strip_suffix(b"\0").unwrap_or(title).split(|octet| *octet == 0)
+}
+
+/// The command line of pptpd under the keywords of its file, as getopt_long(3)
+/// takes it; `None` for options it does not know.
+fn pptpd_arguments(title: &[u8]) -> Option<Vec<Setting>> {
+    const LETTERS: &[(u8, &str, bool)] = &[
+        (b'C', "connections", true),
+        (b'D', "delegate", false),
+        (b'V', "vrf", true),
+        (b'b', "bcrelay", true),
+        (b'c', "conf", true),
+        (b'd', "debug", false),
+        (b'e', "ppp", true),
+        (b'f', "fg", false),
+        (b'i', "noipparam", false),
+        (b'l', "listen", true),
+        (b'o', "option", true),
+        (b'p', "pidfile", true),
+        (b's', "speed", true),
+        (b't', "stimeout", true),
+        (b'w', "logwtmp", false),
+    ];
+    let mut list: Vec<Setting> = Vec::new();
+    let mut words = words_of(title).skip(1).zip(1..);
+    while let Some((word, line)) = words.next() {
+        let mut give = |name: &str, argument: Option<&[u8]>| {
+            // The last one wins, and stands where the first one is looked for.
+            list.retain(|setting| *setting.name != *name.as_bytes());
+            let arguments = argument.into_iter().map(Into::into).collect();
+            list.push(Setting { name: name.as_bytes().into(), arguments, file: None, line });
+        };
+        if let Some(long) = word.strip_prefix(b"--") {
+            let mut halves = long.splitn(2, |octet| *octet == b'=');
+            let name = halves.next()?;
+            let (_, name, takes) = LETTERS.iter().find(|(_, long, _)| long.as_bytes() == name)?;
+            match (takes, halves.next()) {
+                (true, Some(argument)) => give(name, Some(argument)),
+                (true, None) => give(name, Some(words.next()?.0)),
+                (false, _) => give(name, None),
+            }
+            continue;
+        }
+        let mut letters = word.strip_prefix(b"-")?;
+        while let [letter, rest @ ..] = letters {
+            let (_, name, takes) = LETTERS.iter().find(|(short, ..)| short == letter)?;
+            letters = rest;
+            if *takes {
+                let argument = if rest.is_empty() { words.next()?.0 } else { rest };
+                give(name, Some(argument));
+                break;
+            }
+            give(name, None);
+        }
+    }
+    Some(list)
+}
+
+fn parse_pptpd_conf(text: &[u8], file: &Arc<Path>) -> Vec<Setting> {
+    let blank = |octet: &u8| *octet == b' ' || *octet == b'\t';
+    let mut list = Vec::new();
+    for (line, number) in text.split(|octet| *octet == b'\n').zip(1..) {
+        if line.is_empty() || line.len() > LONGEST_LINE || line[0] == b'#' || blank(&line[0]) {
+            continue;
+        }
+        let end = line.iter().rposition(|octet| !blank(octet)).map_or(0, |last| last + 1);
+        let keyword = line[..end].iter().position(blank).unwrap_or(end);
+        let value = &line[keyword..end];
+        let value = &value[value.iter().position(|octet| !blank(octet)).unwrap_or(0)..];
+        list.push(Setting {
+            name: line[..keyword].into(),
+            arguments: if value.is_empty() { Vec::new() } else { vec![value.into()] },
+            file: Some(file.clone()),
+            line: number,
+        });
+    }
+    list
+}
+
+fn parse_pppd_file(text: &[u8], file: &Arc<Path>) -> Vec<Setting> {
+    options(Words { text, at: 0, line: 1 }, Some(file))
+}
+
+fn options(
+    mut words: impl Iterator<Item = (Box<[u8]>, u32)>,
+    file: Option<&Arc<Path>>,
+) -> Vec<Setting> {
+    let mut list = Vec::new();
+    while let Some((name, line)) = words.next() {
+        let takes = WITH_ARGUMENT.binary_search_by(|known| known.as_bytes().cmp(&name)).is_ok();
+        let arguments = if takes { words.next().map(|(word, _)| word) } else { None };
+        let arguments = arguments.into_iter().collect();
+        list.push(Setting { name, arguments, file: file.cloned(), line });
+    }
+    list
+}
+
+/// Words of a file as pppd splits it, each with its line: blanks end a word
+/// and `#` begins a comment, unless quoted or behind a backslash.
+struct Words<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u32,
+}
+
+impl Words<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn step(&mut self) {
+        if self.peek() == Some(b'\n') {
+            self.line = self.line.saturating_add(1);
+        }
+        self.at += 1;
+    }
+
+    /// Up to the word that comes next; false at the end.
+    fn skip(&mut self) -> bool {
+        let mut comment = false;
+        while let Some(octet) = self.peek() {
+            match octet {
+                b'\n' => comment = false,
+                _ if comment => {}
+                b'#' => comment = true,
+                b'\\' if self.text.get(self.at + 1) == Some(&b'\n') => self.step(),
+                _ if !is_space(octet) => return true,
+                _ => {}
+            }
+            self.step();
+        }
+        false
+    }
+
+    /// What stands behind a backslash.
+    fn escaped(&mut self) -> Option<u8> {
+        let octet = self.peek()?;
+        let (base, most) = match octet {
+            b'0'..=b'7' => (8, 3),
+            b'x' => (16, 2),
+            _ => {
+                self.step();
+                return match octet {
+                    b'\n' => None,
+                    b'a' => Some(7),
+                    b'b' => Some(8),
+                    b'f' => Some(12),
+                    b'n' => Some(b'\n'),
+                    b'r' => Some(b'\r'),
+                    b's' => Some(b' '),
+                    b't' => Some(b'\t'),
+                    _ => Some(octet),
+                };
+            }
+        };
+        if base == 16 {
+            self.step();
+        }
+        let mut value = 0_u32;
+        for _ in 0..most {
+            let digit = self.peek().and_then(|octet| char::from(octet).to_digit(base));
+            let Some(digit) = digit else { break };
+            value = value * base + digit;
+            self.step();
+        }
+        Some(value as u8)
+    }
+}
+
+impl Iterator for Words<'_> {
+    type Item = (Box<[u8]>, u32);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.skip() {
+            return None;
+        }
+        let line = self.line;
+        let mut word = Vec::new();
+        let mut quote = None;
+        while let Some(octet) = self.peek() {
+            let stored = match (octet, quote) {
+                (b'\\', _) => {
+                    self.step();
+                    self.escaped()
+                }
+                (b'"' | b'\'', None) => {
+                    quote = Some(octet);
+                    self.step();
+                    None
+                }
+                (_, Some(end)) if octet == end => {
+                    quote = None;
+                    self.step();
+                    None
+                }
+                (_, None) if is_space(octet) || octet == b'#' => break,
+                _ => {
+                    self.step();
+                    Some(octet)
+                }
+            };
+            word.extend(stored.filter(|_| word.len() < LONGEST_WORD));
+        }
+        if word.is_empty() && self.peek().is_none() {
+            return None;
+        }
+        // A string of C.
+        word.truncate(word.iter().position(|octet| *octet == 0).unwrap_or(word.len()));
+        Some((word.into(), line))
+    }
+}
+
+fn is_space(octet: u8) -> bool {
+    octet.is_ascii_whitespace() || octet == 0x0b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::Scratch;
+    use super::*;
+
+    fn words(text: &[u8]) -> Vec<(Vec<u8>, u32)> {
+        Words { text, at: 0, line: 1 }.map(|(word, line)| (word.into(), line)).collect()
+    }
+
+    /// Of a pppd whose own options file is `text`.
+    fn required_by(text: &str) -> Required {
+        let scratch = Scratch::of("poptop-two-sessions");
+        scratch.change("etc/ppp/options.pptpd", |file| *file = text.as_bytes().to_vec());
+        required(&Files::new(&scratch.root()).pppd(b"pppd\0file\0/etc/ppp/options.pptpd\0"))
+    }
+
+    fn pptpd(text: &str, title: &[u8]) -> Settings {
+        let scratch = Scratch::of("poptop-two-sessions");
+        scratch.change("etc/pptpd.conf", |file| *file = text.as_bytes().to_vec());
+        Files::new(&scratch.root()).pptpd(title)
+    }
+
+    fn capacity_of(text: &str) -> Option<u32> {
+        capacity(&pptpd(text, b"pptpd\0"))
+    }
+
+    #[test]
+    fn real_files_are_read_with_their_lines() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        let title = b"/usr/sbin/pppd\0local\0file\0/etc/ppp/options.pptpd\x00115200\0\
+            192.168.77.1:192.168.77.10\0ipparam\x0010.77.0.3\0plugin\0/usr/lib/pptpd/pptpd-logwtmp.so\0\
+            pptpd-original-ip\x0010.77.0.3\0remotenumber\x0010.77.0.3\0";
+        let settings = Files::new(&scratch.root()).pppd(title);
+        assert_eq!(settings.trouble, None);
+        let find = |name: &[u8]| settings.list.iter().find(|setting| *setting.name == *name);
+        let required_one = find(b"require-mschap-v2").unwrap();
+        assert_eq!(required_one.file.as_deref(), Some(Path::new("/etc/ppp/options.pptpd")));
+        assert_eq!(required_one.line, 6);
+        let dns = find(b"ms-dns").unwrap();
+        assert_eq!((dns.value(), dns.line), (&b"192.168.77.1"[..], 15));
+        let number = find(b"remotenumber").unwrap();
+        assert_eq!((number.value(), &number.file, number.line), (&b"10.77.0.3"[..], &None, 12));
+        assert_eq!(
+            required(&settings),
+            Required {
+                auth_method: Some(AuthMethod::MsChapV2),
+                encryption: Some(Encryption::Mppe128),
+                stateless: Some(true),
+                mru: None,
+            }
+        );
+    }
+
+    #[test]
+    fn words_are_split_as_pppd_does() {
+        for (text, expected) in [
+            (&b"auth # noauth\n mtu 1400"[..], &[(&b"auth"[..], 1), (b"mtu", 2), (b"1400", 2)][..]),
+            (b"a\\\nb c", &[(b"ab", 1), (b"c", 2)]),
+            (b"\\\n\\\na", &[(b"a", 3)]),
+            (b"connect \"a 'b' # c\"", &[(b"connect", 1), (b"a 'b' # c", 1)]),
+            (b"'a\nb'c d", &[(b"a\nbc", 1), (b"d", 2)]),
+            (b"a#b\nc", &[(b"a", 1), (b"c", 2)]),
+            (br"\#a \x41\102\s\qz\x4g", &[(b"#a", 1), (b"AB qz\x04g", 1)]),
+            (b"\"\" a", &[(b"", 1), (b"a", 1)]),
+            (b"a\x0bb", &[(b"a", 1), (b"b", 1)]),
+            (b"a\0b c", &[(b"a", 1), (b"c", 1)]),
+            (b"a\\", &[(b"a", 1)]),
+            (b" \n#\n", &[]),
+            (b"\"\"", &[]),
+        ] {
+            let expected: Vec<_> =
+                expected.iter().map(|(word, line)| (word.to_vec(), *line)).collect();
+            assert_eq!(words(text), expected, "{}", text.escape_ascii());
+        }
+        assert_eq!(words(&[b'a'; 2000]), [(vec![b'a'; 1023], 1)]);
+    }
+
+    #[test]
+    fn only_one_method_that_is_left_is_known() {
+        for (text, method) in [
+            ("auth", None),
+            ("", Some(AuthMethod::None)),
+            ("noauth", Some(AuthMethod::None)),
+            ("auth noauth", Some(AuthMethod::None)),
+            ("require-pap", Some(AuthMethod::Pap)),
+            ("+chap", Some(AuthMethod::ChapMd5)),
+            ("require-mschap", Some(AuthMethod::MsChapV1)),
+            ("require-eap", Some(AuthMethod::Eap)),
+            ("require-mschap-v2 require-mschap-v2", Some(AuthMethod::MsChapV2)),
+            ("require-mschap-v2 require-mschap", None),
+            ("require-mschap-v2 noauth", Some(AuthMethod::None)),
+            ("require-mschap-v2 noauth auth", Some(AuthMethod::MsChapV2)),
+            ("auth refuse-pap refuse-chap refuse-mschap refuse-eap", None),
+            ("user require-pap auth", None),
+        ] {
+            assert_eq!(required_by(text).auth_method, method, "{text}");
+        }
+    }
+
+    #[test]
+    fn encryption_is_known_where_one_is_left() {
+        for (text, encryption, stateless) in [
+            ("", Some(Encryption::None), None),
+            ("nomppe", Some(Encryption::None), None),
+            ("noccp", Some(Encryption::None), None),
+            ("require-mppe-128", Some(Encryption::Mppe128), Some(true)),
+            ("+mppe-40", Some(Encryption::Mppe40), Some(true)),
+            ("require-mppe", None, Some(true)),
+            ("require-mppe nomppe-40", Some(Encryption::Mppe128), Some(true)),
+            ("require-mppe-128 require-mppe-40", None, Some(true)),
+            ("require-mppe-128 nomppe", Some(Encryption::None), None),
+            ("require-mppe-128 mppe-stateful", Some(Encryption::Mppe128), None),
+            (
+                "require-mppe-128 mppe-stateful nomppe-stateful",
+                Some(Encryption::Mppe128),
+                Some(true),
+            ),
+            ("require-mppe-128 noccp", None, None),
+            ("require-mppe-128 plugin radius.so", None, None),
+        ] {
+            let required = required_by(text);
+            assert_eq!(
+                (required.encryption, required.stateless),
+                (encryption, stateless),
+                "{text}"
+            );
+        }
+        assert_eq!(required_by("default-mru").mru, Some(1500));
+        assert_eq!(required_by("default-mru mru 1400").mru, None);
+        assert_eq!(required_by("mru 1400").mru, None);
+    }
+
+    #[test]
+    fn files_are_taken_where_they_are_named() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        let put = |path, text: &str| scratch.change(path, |file| *file = text.as_bytes().to_vec());
+        put("etc/ppp/options", "require-pap");
+        put("etc/ppp/peers/work", "nomppe");
+        put("etc/ppp/more", "noauth require-mppe-128 call work");
+        let title = b"pppd\0file\0/etc/ppp/more\0require-chap\0";
+        let settings = Files::new(&scratch.root()).pppd(title);
+        let names: Vec<_> =
+            settings.list.iter().map(|setting| setting.name.escape_ascii().to_string()).collect();
+        assert_eq!(
+            names,
+            ["require-pap", "file", "noauth", "require-mppe-128", "call", "nomppe", "require-chap"]
+        );
+        assert_eq!(required(&settings).encryption, Some(Encryption::None));
+        assert_eq!(required(&settings).auth_method, None);
+    }
+
+    #[test]
+    fn files_that_do_not_end_are_trouble() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        let put = |path, text: Vec<u8>| scratch.change(path, |file| *file = text);
+        let trouble = |title: &[u8]| {
+            let settings = Files::new(&scratch.root()).pppd(title);
+            assert_eq!(required(&settings), Required::default());
+            assert!(settings.list.len() <= MOST);
+            settings.trouble.unwrap()
+        };
+        put("etc/ppp/loop", b"file /etc/ppp/loop file /etc/ppp/loop".to_vec());
+        assert_eq!(
+            trouble(b"pppd\0file\0/etc/ppp/loop\0"),
+            "/etc/ppp/loop is inside too many files"
+        );
+        put("etc/ppp/large", vec![b'#'; 65537]);
+        assert_eq!(
+            trouble(b"pppd\0file\0/etc/ppp/large\0"),
+            "cannot read /etc/ppp/large: it is too large"
+        );
+        put("etc/ppp/many", b"auth\n".repeat(5000));
+        assert_eq!(trouble(b"pppd\0file\0/etc/ppp/many\0"), "there are more than 4096 options");
+        assert_eq!(trouble(b"pppd\0call\0../options\0"), "the name behind call is not allowed");
+        assert_eq!(
+            trouble(b"pppd\0file\0here\0"),
+            "cannot read here: the path does not begin with a slash"
+        );
+        assert!(trouble(b"pppd\0file\0").contains("cannot read"));
+    }
+
+    #[test]
+    fn capacity_is_the_smallest_of_three() {
+        for (text, expected) in [
+            ("", Some(100)),
+            ("connections 10\nlocalip 10.0.0.1\nremoteip 192.168.77.10-19\n", Some(10)),
+            ("connections 10\nlocalip 10.0.0.1\nremoteip 192.168.77.10-14", Some(5)),
+            ("connections 10\nlocalip 10.0.0.1-3\nremoteip 192.168.77.10-14", Some(3)),
+            ("localip 10.0.0.1\nremoteip 192.168.0.234-238,192.168.0.245", Some(6)),
+            ("localip 10.0.0.1\nremoteip 192.168-178.1.231", Some(11)),
+            ("localip 10.0.0.1\nremoteip 10.0.0.1-254", Some(100)),
+            ("localip 10.0.0.1\nremoteip host.example,10.0.0.9", Some(2)),
+            ("localip 10.0.0.1\nremoteip 192.168.77.10-192.168.77.19", None),
+            ("localip 10.0.0.1\nremoteip 10.0.0.5-2", None),
+            ("localip 10.0.0.1\nremoteip 10.0.0.250-256", None),
+            ("localip 10.0.0.1\nremoteip 10.0.0.1, 10.0.0.2", None),
+            ("localip 10.0.0.1\nremoteip 10.0.0.1,", None),
+            ("connections 2\nlocalip 10.0.0.1\nremoteip 10.0.0.1-9,bad..", Some(2)),
+            ("connections 3\nconnections 7", Some(3)),
+            ("connections 0", Some(100)),
+            ("connections no", Some(100)),
+            (" connections 3\n#connections 4\nconnections\t5 of them  ", Some(5)),
+            ("connections 3\r", Some(3)),
+            ("delegate\nconnections 3", None),
+        ] {
+            assert_eq!(capacity_of(text), expected, "{text}");
+        }
+        let long = format!("connections 3{}\nconnections 4", " ".repeat(500));
+        assert_eq!(capacity_of(&long), Some(4));
+    }
+
+    #[test]
+    fn command_line_of_pptpd_goes_before_its_file() {
+        let listen =
+            |text, title: &[u8]| listen(&pptpd(text, title)).map(|listen| listen.to_string());
+        let any = Some("0.0.0.0:1723".to_owned());
+        assert_eq!(listen("", b"pptpd\0"), any);
+        assert_eq!(listen("listen 10.0.0.1", b"pptpd\0"), Some("10.0.0.1:1723".to_owned()));
+        assert_eq!(listen("listen gateway.example", b"pptpd\0"), None);
+        for title in [
+            &b"pptpd\0-l\x0010.0.0.2\0"[..],
+            b"pptpd\0-dl10.0.0.2\0",
+            b"pptpd\0--listen=10.0.0.2\0--debug\0",
+            b"pptpd\0-l\x0010.0.0.3\0--listen\x0010.0.0.2\0",
+        ] {
+            assert_eq!(listen("listen 10.0.0.1", title), Some("10.0.0.2:1723".to_owned()));
+        }
+        assert_eq!(listen("", b"pptpd\0--unheard-of\0"), None);
+        assert_eq!(listen("", b"pptpd\0-l\0"), None);
+        assert_eq!(capacity(&pptpd("connections 5", b"pptpd\0-C\x009\0")), Some(5));
+        assert_eq!(capacity(&pptpd("", b"pptpd\0-C\x009\0")), Some(9));
+        assert_eq!(capacity(&pptpd("", b"pptpd\0-D\0")), None);
+        assert_eq!(capacity(&pptpd("", b"pptpd\0-c\0/nowhere\0")), None);
+    }
+
+    #[test]
+    fn options_with_an_argument_are_sorted() {
+        assert!(WITH_ARGUMENT.is_sorted());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_files_and_titles_never_panic(octets: Vec<u8>) {
+            let file: Arc<Path> = Path::new("/f").into();
+            let _ = parse_pppd_file(&octets, &file);
+            let list = parse_pptpd_conf(&octets, &file);
+            let _ = capacity(&Settings { list, ..Settings::default() });
+            let _ = pptpd_arguments(&octets);
+        }
+
+        #[test]
+        fn arbitrary_ranges_never_panic(text in "[0-9.,-]{0,40}", most: u32) {
+            let count = addresses(text.as_bytes(), most);
+            assert!(count.is_none_or(|count| count <= most));
+        }
+
+        #[test]
+        fn every_word_is_from_the_file(text in r#"[a \n#"'\\x4]{0,60}"#) {
+            let octets: usize = words(text.as_bytes()).iter().map(|(word, _)| word.len()).sum();
+            assert!(octets <= text.len());
+        }
+    }
+}
