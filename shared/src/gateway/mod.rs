@@ -3,18 +3,21 @@
 //! daemons or their options is changed. Everything read is hostile: octets,
 //! bounded; what is not known is `None`.
 
+mod database;
 pub mod link;
 pub mod options;
 pub mod poptop;
+pub mod pppd;
 pub mod proc;
 #[cfg(test)]
 mod scratch;
 pub mod session;
 pub mod table;
 pub mod tracker;
+mod wtmp;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +46,20 @@ impl Root {
     fn read(&self, path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
         let mut octets = Vec::new();
         self.open(path)?.take(limit).read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+
+    /// The last `most` records of a file that holds one behind the other, each
+    /// of `size` octets.
+    ///
+    /// # Errors
+    /// As for [`Root::read`].
+    fn read_last(&self, path: &str, size: u64, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = self.open(path)?;
+        let records = file.metadata()?.len() / size;
+        file.seek(SeekFrom::Start(records.saturating_sub(most) * size))?;
+        let mut octets = Vec::new();
+        file.take(most * size).read_to_end(&mut octets)?;
         Ok(octets)
     }
 

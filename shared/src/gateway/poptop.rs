@@ -1,65 +1,41 @@
 //! Sessions of poptop (pptpd 1.4.0 with pppd 2.4.9): each caller has a
-//! pptpctrl whose title tells address and Call IDs, with a pppd below it, and
-//! pppd keeps its variables in `/run/pppd2.tdb`.
+//! pptpctrl whose title tells address and Call IDs, with a pppd below it.
 //!
-//! One daemon a machine, with its pid in `/run/pptpd.pid`. The variables of a
-//! pppd are one text split by `;`, which a user name may hold too: the name
-//! ends before the last run of variables that pppd writes behind it.
+//! One daemon a machine, with its pid in `/run/pptpd.pid`. What a pppd says of
+//! its session is read by [`super::pppd`], what pptpd may do by
+//! [`super::options`].
+//!
+//! pptpctrl ignores that its pppd ends, so Linux does not add up what the
+//! ended ones used: processor time is without those of pppd, or it would run
+//! backwards.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use super::proc::{Process, boot_time, processes, wall_clock};
+use super::options::{capacity, listen};
+use super::pppd::Pppds;
+use super::proc::{Process, processes};
 use super::session::{
     Key, Kind, OperStatus, Server, Session, Snapshot, Source, SourceState, State,
 };
-use super::{Root, link, number};
-
-/// Octets of the database that are read: some 30,000 sessions.
-const LARGEST_DATABASE: u64 = 64 << 20;
-/// What pppd writes behind the name of the peer.
-const BEHIND_NAME: &[&[u8]] = &[
-    b"LLLOCAL",
-    b"LLREMOTE",
-    b"IPLOCAL",
-    b"IPREMOTE",
-    b"DNS1",
-    b"DNS2",
-    b"WINS1",
-    b"WINS2",
-    b"CONNECT_TIME",
-    b"BYTES_SENT",
-    b"BYTES_RCVD",
-];
+use super::{Root, number};
 
 /// Reads everything below `root` once.
 pub fn collect(root: &Root) -> Snapshot {
     let listed = processes(root, &[b"pptpd", b"pptpctrl", b"pppd"]);
-    let database = root.read("run/pppd2.tdb", LARGEST_DATABASE);
     let pid_file = root.read("run/pptpd.pid", 32);
-    let mut sources = vec![
-        Source::needed("process table /proc", SourceState::of(&listed)),
-        Source::extra("pppd's database /run/pppd2.tdb", SourceState::of(&database)),
-    ];
+    let mut sources = vec![Source::needed("process table /proc", SourceState::of(&listed))];
     let mut pid_file_state = SourceState::of(&pid_file);
     let listed = listed.unwrap_or_default();
-    let variables = parse_database(&database.unwrap_or_default());
-    let boot = boot_time(root);
-    let pppds: HashMap<u32, &Process> = listed
+    let mut pppds = Pppds::read(root);
+    let children: HashMap<u32, &Process> = listed
         .iter()
         .filter(|process| process.comm == b"pppd")
         .map(|process| (process.parent, process))
         .collect();
-    let mut sessions: Vec<_> = listed
-        .iter()
-        .filter(|process| process.comm == b"pptpctrl")
-        .map(|control| {
-            let pppd = pppds.get(&control.pid).map(|pppd| pppd.pid);
-            let variables = pppd.and_then(|pid| variables.get(&pid));
-            let mut session = session(root, control, pppd.is_some(), variables);
-            session.start = wall_clock(boot, control.start_ticks);
-            session
-        })
+    let controls = || listed.iter().filter(|process| process.comm == b"pptpctrl");
+    let mut sessions: Vec<_> = controls()
+        .map(|control| session(&mut pppds, control, children.get(&control.pid).copied()))
         .collect();
     sessions.sort_by_key(|session| session.key);
     let daemon = listed.iter().find(|process| process.comm == b"pptpd");
@@ -69,12 +45,20 @@ pub fn collect(root: &Root) -> Snapshot {
     }
     sources.push(Source::extra("pptpd's pid file /run/pptpd.pid", pid_file_state));
     let server = match daemon {
-        Some(daemon) => Some(Server {
-            pid: Some(daemon.pid),
-            start: wall_clock(boot, daemon.start_ticks),
-            memory: daemon.memory,
-            ..Server::new(Kind::Poptop, OperStatus::Up)
-        }),
+        Some(daemon) => {
+            let settings = pppds.pptpd(daemon);
+            let served = controls().filter_map(|control| children.get(&control.pid).copied());
+            let all = controls().chain(served).chain([daemon]);
+            Some(Server {
+                listen: settings.as_ref().and_then(listen),
+                pid: Some(daemon.pid),
+                start: pppds.start(daemon),
+                memory: Some(all.filter_map(|process| process.memory).sum()),
+                cpu: Some(controls().chain([daemon]).map(|process| process.cpu).sum()),
+                maximum: settings.as_ref().and_then(capacity),
+                ..Server::new(Kind::Poptop, OperStatus::Up)
+            })
+        }
         None if named.is_some() || !sessions.is_empty() => Some(Server {
             status_text: "pptpd is not running: callers with a session keep it, new ones are \
                           refused"
@@ -83,47 +67,36 @@ pub fn collect(root: &Root) -> Snapshot {
         }),
         None => None,
     };
+    sources.extend(pppds.sources);
     Snapshot { server, sessions, sources }
 }
 
-/// What one pppd says in the database.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Variables {
-    if_name: Option<Box<[u8]>>,
-    user: Option<Box<[u8]>>,
-    assigned: Option<Ipv4Addr>,
-    ended: bool,
-}
-
-fn session(root: &Root, control: &Process, pppd: bool, variables: Option<&Variables>) -> Session {
+fn session(pppds: &mut Pppds<'_>, control: &Process, pppd: Option<&Process>) -> Session {
     let (peer, call_ids) = match parse_title(&control.title) {
         Some((peer, call_ids)) => (Some(peer), call_ids),
         None => (None, None),
     };
-    let if_name = variables.and_then(|variables| variables.if_name.clone());
-    let link = if_name.as_deref().and_then(|name| link::ppp(root, name));
-    let state = match (peer, call_ids, pppd, variables) {
+    let key = Key::process(control.pid, control.start_ticks);
+    let below = match pppd {
+        Some(pppd) => {
+            let settings = pppds.settings(pppd);
+            pppds.session(key, pppd, settings, peer)
+        }
+        None => Session::new(key),
+    };
+    let state = match (peer, call_ids, pppd) {
         (None, ..) => State::Unknown,
-        (_, None, ..) => State::CtrlEstablished,
-        (_, _, false, _) => State::CallWait,
-        (_, _, _, Some(Variables { ended: true, .. })) => State::Closing,
-        (_, _, _, Some(Variables { assigned: Some(_), .. })) => State::Open,
-        (_, _, _, Some(Variables { user: Some(_), .. })) => State::Ipcp,
-        (_, _, _, Some(_)) => State::Lcp,
-        (_, _, _, None) => State::Unknown,
+        (_, None, _) => State::CtrlEstablished,
+        (_, _, None) => State::CallWait,
+        (_, _, Some(_)) => below.state,
     };
     Session {
         state,
-        user: variables.and_then(|variables| variables.user.clone()),
+        start: pppds.start(control),
         peer,
-        assigned: variables.and_then(|variables| variables.assigned),
         peer_call_id: call_ids.map(|(peer, _)| peer),
         local_call_id: call_ids.map(|(_, local)| local),
-        if_name,
-        if_index: link.map(|link| link.index),
-        mtu: link.map(|link| link.mtu),
-        traffic: link.map(|link| link.traffic),
-        ..Session::new(Key::process(control.pid, control.start_ticks))
+        ..below
     }
 }
 
@@ -140,90 +113,28 @@ fn parse_title(title: &[u8]) -> Option<(Ipv4Addr, Option<(u16, u16)>)> {
     Some((address.parse().ok()?, Some((id(peer)?, id(local)?))))
 }
 
-/// The records `pppdPID` of a database (tdb, version 6, byte order of the
-/// writer). Walks the hash chains: freed records hold old sessions. As many
-/// steps as fit into the file at most, whatever the chains say.
-fn parse_database(file: &[u8]) -> HashMap<u32, Variables> {
-    let word = |at: usize| Some(u32::from_ne_bytes(*file.get(at..)?.first_chunk()?));
-    let mut found = HashMap::new();
-    if !file.starts_with(b"TDB file\n") || word(32) != Some(0x2601_1967 + 6) {
-        return found;
-    }
-    let buckets = word(36).unwrap_or(0) as usize;
-    let mut steps = file.len() / 24;
-    for bucket in 0..buckets.min(file.len() / 4) {
-        let mut next = word(168 + 4 * (bucket + 1));
-        while let Some(at) = next.filter(|at| *at != 0 && steps > 0).map(|at| at as usize) {
-            steps -= 1;
-            next = word(at);
-            let record = || {
-                if word(at + 20)? != 0x2601_1999 {
-                    return None;
-                }
-                let (key, rest) = file.get(at + 24..)?.split_at_checked(word(at + 8)? as usize)?;
-                let pid = number(key.strip_prefix(b"pppd")?)?;
-                Some((pid, parse_variables(rest.get(..word(at + 12)? as usize)?)))
-            };
-            found.extend(record());
-        }
-    }
-    found
-}
-
-fn parse_variables(text: &[u8]) -> Variables {
-    let text = text.strip_suffix(b"\0").unwrap_or(text);
-    let mut out = Variables::default();
-    let marker = b";PEERNAME=";
-    let name = text.windows(marker.len()).position(|window| window == marker);
-    let (before, mut behind) = match name {
-        Some(at) => (&text[..at], &text[at + marker.len()..]),
-        None => (text, &b""[..]),
-    };
-    for part in before.split(|octet| *octet == b';') {
-        if let Some(name) = part.strip_prefix(b"IFNAME=") {
-            out.if_name = Some(name.into());
-        }
-    }
-    let mut seen: Vec<&[u8]> = Vec::new();
-    while let Some(at) = behind.iter().rposition(|octet| *octet == b';') {
-        let mut halves = behind[at + 1..].splitn(2, |octet| *octet == b'=');
-        let (Some(variable), Some(value)) = (halves.next(), halves.next()) else { break };
-        if !BEHIND_NAME.contains(&variable) || seen.contains(&variable) {
-            break;
-        }
-        match variable {
-            b"IPREMOTE" => {
-                out.assigned = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok())
-            }
-            b"CONNECT_TIME" => out.ended = true,
-            _ => {}
-        }
-        seen.push(variable);
-        behind = &behind[..at];
-    }
-    out.user = name.map(|_| behind.into());
-    out
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::{Duration, SystemTime};
 
+    use super::super::scratch::Scratch;
+    use super::super::session::{AuthMethod, Encryption, Traffic};
     use super::*;
-    use crate::gateway::session::Traffic;
 
     fn fixture(situation: &str) -> Snapshot {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/gateway/");
-        collect(&Root::new(format!("{directory}{situation}")))
+        collect(&Scratch::of(situation).root())
     }
 
     #[test]
     fn two_sessions_are_told_in_full() {
         let seen = fixture("poptop-two-sessions");
-        assert_eq!(
-            seen.server.map(|server| (server.status, server.memory)),
-            Some((OperStatus::Up, Some(2252800)))
-        );
+        let server = seen.server.unwrap();
+        assert_eq!(server.status, OperStatus::Up);
+        assert_eq!(server.memory, Some((2200 + 2 * 1592 + 2 * 5588) * 1024));
+        assert_eq!(server.cpu, Some(Duration::from_millis(40)));
+        assert_eq!(server.maximum, Some(10));
+        assert_eq!(server.listen, Some(SocketAddr::from(([0, 0, 0, 0], 1723))));
         assert_eq!(seen.sessions.len(), 2);
         let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_250_598);
         assert_eq!(
@@ -245,6 +156,9 @@ mod tests {
                     packets_in: 11,
                     packets_out: 11
                 }),
+                auth_method: Some(AuthMethod::MsChapV2),
+                encryption: Some(Encryption::Mppe128),
+                stateless: Some(true),
                 ..Session::new(Key::process(818, 412))
             }
         );
@@ -275,28 +189,47 @@ mod tests {
             seen.sessions.iter().map(|session| (session.state, session.user.clone())).collect();
         assert_eq!(states, [(State::Lcp, None), (State::CtrlEstablished, None)]);
         assert_eq!(seen.sessions[1].peer, Some(Ipv4Addr::new(10, 77, 0, 1)));
+        assert!(seen.sessions.iter().all(|session| session.auth_method.is_none()));
     }
 
     #[test]
-    fn user_name_cannot_forge_an_address() {
-        let seen = parse_variables(
-            b"IFNAME=ppp0;PEERNAME=eve;IPREMOTE=1.1.1.1;IPLOCAL=2.2.2.2;IPREMOTE=3.3.3.3\0",
-        );
-        assert_eq!(seen.user.as_deref(), Some(&b"eve;IPREMOTE=1.1.1.1"[..]));
-        assert_eq!(seen.assigned, Some(Ipv4Addr::new(3, 3, 3, 3)));
+    fn configuration_younger_than_the_daemon_tells_nothing() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 33);
+        scratch.date("run/pptpd.conf", later);
+        let seen = collect(&scratch.root());
+        let server = seen.server.unwrap();
+        assert_eq!((server.maximum, server.listen), (None, None));
+        assert_eq!(seen.sessions[0].encryption, Some(Encryption::Mppe128));
+        scratch.date("etc/ppp/options.pptpd", later);
+        assert_eq!(collect(&scratch.root()).sessions[0].encryption, None);
+    }
+
+    #[test]
+    fn unreadable_options_are_a_source_that_says_so() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        scratch.remove("etc/ppp/options.pptpd");
+        let seen = collect(&scratch.root());
+        assert_eq!(seen.sessions[0].auth_method, None);
+        let source = seen.sources.iter().find(|source| source.name == "pppd's options").unwrap();
+        let text = "cannot read /etc/ppp/options.pptpd: No such file or directory";
+        assert_eq!(source.state, SourceState::Unreadable(text.to_owned()));
+        assert!(!source.needed);
+    }
+
+    #[test]
+    fn terminal_with_options_of_its_own_tells_nothing() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        scratch.change("etc/ppp/options.pts.0", |_| {});
+        let seen = collect(&scratch.root());
+        assert_eq!(seen.sessions[0].encryption, None);
+        assert_eq!(seen.sessions[1].encryption, Some(Encryption::Mppe128));
     }
 
     proptest::proptest! {
         #[test]
-        fn arbitrary_octets_never_panic(octets: Vec<u8>, at in 0_usize..8192, cut in 0_usize..8192) {
+        fn arbitrary_titles_never_panic(octets: Vec<u8>) {
             let _ = parse_title(&octets);
-            let _ = parse_variables(&octets);
-            let mut file = include_bytes!("../../../tests/fixtures/gateway/poptop-two-sessions/run/pppd2.tdb").to_vec();
-            for (old, new) in file[at..].iter_mut().zip(&octets) {
-                *old = *new;
-            }
-            let _ = parse_database(&file[..cut]);
-            let _ = parse_database(&file);
         }
     }
 }

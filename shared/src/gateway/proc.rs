@@ -20,6 +20,8 @@ pub struct Process {
     pub pid: u32,
     /// Its parent's.
     pub parent: u32,
+    /// Who started it: the real user, 0 where it is root as well.
+    pub user: u32,
     /// Name of the program, cut by the kernel to 15 octets.
     pub comm: Vec<u8>,
     /// Arguments, which the process may have overwritten; NUL ends each.
@@ -28,6 +30,8 @@ pub struct Process {
     pub start_ticks: u64,
     /// Resident memory, octets.
     pub memory: Option<u64>,
+    /// Processor time of it and of the children that it waited for.
+    pub cpu: Duration,
 }
 
 /// The processes of root whose program is one of `names`, by number.
@@ -59,35 +63,40 @@ pub fn wall_clock(boot: Option<SystemTime>, ticks: u64) -> Option<SystemTime> {
 
 fn process(root: &Root, pid: u32, names: &[&[u8]]) -> Option<Process> {
     let stat = root.read(format!("proc/{pid}/stat"), LONGEST).ok()?;
-    let (comm, parent, start_ticks) = parse_stat(&stat)?;
+    let (comm, parent, ticks, start_ticks) = parse_stat(&stat)?;
     if !names.contains(&comm) {
         return None;
     }
     let status = root.read(format!("proc/{pid}/status"), LONGEST).ok()?;
     // Real, effective, saved and file system user.
-    let effective = field(&status, b"Uid:")?
+    let mut users = field(&status, b"Uid:")?
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty())
-        .nth(1)?;
-    if number::<u32>(effective) != Some(0) {
+        .map(number::<u32>);
+    let (user, effective) = (users.next()??, users.next()??);
+    if effective != 0 {
         return None;
     }
     let memory = field(&status, b"VmRSS:")
         .and_then(|text| number::<u64>(text.strip_suffix(b"kB")?)?.checked_mul(1024));
     let title = root.read(format!("proc/{pid}/cmdline"), LONGEST).ok()?;
-    Some(Process { pid, parent, comm: comm.to_vec(), title, start_ticks, memory })
+    let cpu = Duration::from_millis(ticks.saturating_mul(1000 / TICKS));
+    Some(Process { pid, parent, user, comm: comm.to_vec(), title, start_ticks, memory, cpu })
 }
 
-/// Name, parent and start. The name may hold blanks and parentheses; it ends
-/// at the last one.
-fn parse_stat(stat: &[u8]) -> Option<(&[u8], u32, u64)> {
+/// Name, parent, ticks of processor time and start. The name may hold blanks
+/// and parentheses; it ends at the last one.
+fn parse_stat(stat: &[u8]) -> Option<(&[u8], u32, u64, u64)> {
     let open = stat.iter().position(|octet| *octet == b'(')?;
     let close = stat.iter().rposition(|octet| *octet == b')')?;
     let comm = stat.get(open + 1..close)?;
     let mut rest = stat.get(close + 2..)?.split(|octet| *octet == b' ');
     let parent = number(rest.nth(1)?)?;
-    let start = number(rest.nth(17)?)?;
-    Some((comm, parent, start))
+    // utime, stime, cutime, cstime.
+    let mut times = rest.by_ref().skip(9).take(4);
+    let ticks = times.try_fold(0_u64, |sum, time| sum.checked_add(number(time)?))?;
+    let start = number(rest.nth(4)?)?;
+    Some((comm, parent, ticks, start))
 }
 
 fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -100,8 +109,8 @@ mod tests {
 
     #[test]
     fn name_with_parentheses_does_not_shift_the_fields() {
-        let stat = b"7 (a) S 9 (b) S 3 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 412 0";
-        assert_eq!(parse_stat(stat), Some((&b"a) S 9 (b"[..], 3, 412)));
+        let stat = b"7 (a) S 9 (b) S 3 0 0 0 0 0 0 0 0 0 5 20 300 4000 0 0 0 0 412 0";
+        assert_eq!(parse_stat(stat), Some((&b"a) S 9 (b"[..], 3, 4325, 412)));
     }
 
     proptest::proptest! {
