@@ -3,6 +3,7 @@
 //! daemons or their options is changed. Everything read is hostile: octets,
 //! bounded; what is not known is `None`.
 
+pub mod accel_ppp;
 mod database;
 pub mod link;
 pub mod options;

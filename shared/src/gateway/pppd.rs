@@ -227,10 +227,6 @@ mod tests {
     use super::super::session::{Encryption, Traffic};
     use super::*;
 
-    fn wtmp_time(seconds: u32) -> [u8; 4] {
-        seconds.to_ne_bytes()
-    }
-
     #[test]
     fn dialled_interfaces_tell_of_the_other_end() {
         let scratch = Scratch::of("plain-pppd");
@@ -286,7 +282,7 @@ mod tests {
         scratch.remove("run/pppd2.tdb");
         scratch.remove("run/utmp");
         scratch.change("var/log/wtmp", |file| {
-            file[340..344].copy_from_slice(&wtmp_time(86_400));
+            file[340..344].copy_from_slice(&86_400_u32.to_ne_bytes());
         });
         let root = scratch.root();
         let listed = processes(&root, &[b"pppd"]).unwrap();
