@@ -643,6 +643,10 @@ mod tests {
         assert_eq!(users, [Some(name.as_bytes()), Some(b"z")]);
         assert_eq!(sessions[0].key, Key::counted(1));
         assert_eq!(sessions[1].key, Key::counted(3));
+        let whole = answer((status, table.as_bytes()));
+        for cut in 0..whole.len() {
+            assert!(matches!(progress(&whole[..cut]), Ok(Progress::More)), "{cut}");
+        }
     }
 
     #[test]

@@ -167,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn processor_time_is_that_of_daemon_and_controls() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        scratch.change("proc/808/stat", |stat| {
+            let text = String::from_utf8(stat.clone()).unwrap();
+            *stat = text.replacen(" 0 0 0 0 20 0 1 ", " 1 20 300 4000 20 0 1 ", 1).into();
+        });
+        let server = collect(&scratch.root()).server.unwrap();
+        assert_eq!(server.cpu, Some(Duration::from_millis(43_210 + 40)));
+    }
+
+    #[test]
     fn vanished_daemon_shows_and_its_sessions_stay() {
         let seen = fixture("poptop-daemon-gone");
         assert_eq!(seen.server.map(|server| server.status), Some(OperStatus::Down));
