@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn processor_time_is_that_of_daemon_and_controls() {
         let scratch = Scratch::of("poptop-two-sessions");
-        scratch.change("proc/808/stat", |stat| {
+        let pid = processes(&scratch.root(), &[b"pptpd"]).unwrap()[0].pid;
+        scratch.change(&format!("proc/{pid}/stat"), |stat| {
             let text = String::from_utf8(stat.clone()).unwrap();
             *stat = text.replacen(" 0 0 0 0 20 0 1 ", " 1 20 300 4000 20 0 1 ", 1).into();
         });

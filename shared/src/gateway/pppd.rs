@@ -315,7 +315,9 @@ mod tests {
     #[test]
     fn options_that_the_session_contradicts_tell_nothing() {
         let scratch = Scratch::of("plain-pppd");
-        scratch.change("proc/740/cmdline", |title| title.extend(b"require-mschap-v2\0"));
+        let pid = processes(&scratch.root(), &[b"pppd"]).unwrap()[0].pid;
+        let title = format!("proc/{pid}/cmdline");
+        scratch.change(&title, |title| title.extend(b"require-mschap-v2\0"));
         let seen = collect(&scratch.root());
         assert_eq!(seen.sessions[0].auth_method, None);
         assert_eq!(seen.sessions[0].encryption, None);
