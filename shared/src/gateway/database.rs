@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use super::session::{Source, SourceState};
-use super::{Root, link, number};
+use super::{Root, number};
 
 /// Where pppd writes.
 const PLACES: [&str; 2] = ["run", "run/pppd"];
@@ -19,6 +19,8 @@ const PLACES: [&str; 2] = ["run", "run/pppd"];
 const LARGEST: u64 = 64 << 20;
 /// Files of a directory that are looked at.
 const MOST_FILES: usize = 1 << 18;
+/// Octets of the name of an interface.
+const LONGEST_NAME: usize = 15;
 /// What pppd writes behind the name of the peer.
 const BEHIND_NAME: &[&[u8]] = &[
     b"LLLOCAL",
@@ -66,7 +68,7 @@ pub(super) fn owners(root: &Root) -> HashMap<Box<[u8]>, u32> {
         for entry in listed.take(MOST_FILES).flatten() {
             let file = entry.file_name();
             let name = file.to_str().and_then(|name| name.strip_suffix(".pid"));
-            let Some(name) = name.filter(|name| name.len() <= link::LONGEST) else { continue };
+            let Some(name) = name.filter(|name| name.len() <= LONGEST_NAME) else { continue };
             let text = root.read(format!("{place}/{name}.pid"), 32);
             let pid = text.ok().and_then(|text| number(&text));
             found.extend(pid.map(|pid| (name.as_bytes().into(), pid)));

@@ -3,9 +3,6 @@
 use super::session::Traffic;
 use super::{Root, number};
 
-/// Octets of the name of an interface.
-pub(super) const LONGEST: usize = 15;
-
 /// A ppp interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
@@ -20,7 +17,7 @@ pub struct Link {
 /// The interface called `name`; `None` when there is none, or no ppp one.
 pub fn ppp(root: &Root, name: &[u8]) -> Option<Link> {
     let name = std::str::from_utf8(name).ok()?;
-    if name.is_empty() || name.len() > LONGEST || name.starts_with('.') || name.contains('/') {
+    if name.is_empty() || name.len() > 15 || name.starts_with('.') || name.contains('/') {
         return None;
     }
     let read =
