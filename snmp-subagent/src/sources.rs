@@ -2,8 +2,10 @@
 
 use std::time::{Instant, SystemTime};
 
+use pptp_probe::gateway::kernel::Kernel;
 use pptp_probe::gateway::session::Snapshot;
 use pptp_probe::gateway::{Root, poptop};
+use pptp_probe::wire::control::PORT;
 
 use crate::collector::Look;
 use crate::config::{Collect, Source};
@@ -28,6 +30,7 @@ impl Look for Poptop {
     }
 
     fn look(&mut self, _: SystemTime, _: Instant) -> Snapshot {
-        poptop::collect(&self.root)
+        // pptpd cannot be told another port.
+        poptop::collect(&self.root, &Kernel::read(&self.root, &[PORT]))
     }
 }

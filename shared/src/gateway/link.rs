@@ -1,33 +1,261 @@
-//! ppp interfaces and their 64-bit counters, from `/sys/class/net`.
+//! ppp interfaces with their 64-bit counters: by rtnetlink on the live system,
+//! else recorded answers or `/sys/class/net`, and what happens to them from
+//! then on.
+//!
+//! pppd makes an interface when its link comes up, and takes it away at the
+//! end; the kernel says then what it has carried. IPV6CP may bring the
+//! interface up before IPCP has given it addresses.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::session::Traffic;
 use super::{Root, number};
+use crate::net::netlink::{Protocol, Subscription, dump, recorded};
+use crate::wire;
+use crate::wire::netlink::{self, Address};
+
+/// ARPHRD_PPP.
+const PPP: u16 = 512;
+const IFF_UP: u32 = 1;
+/// Interfaces looked at below `/sys`; gateways have fewer.
+const MOST: usize = 1 << 20;
 
 /// A ppp interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Its number.
     pub index: u32,
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// Whether it takes packets; `None` where that is not told.
+    pub up: Option<bool>,
     /// Octets of an IP packet.
     pub mtu: u32,
     /// Its counters.
     pub traffic: Traffic,
+    /// Our own address, and that of the other end.
+    pub addresses: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 
-/// The interface called `name`; `None` when there is none, or no ppp one.
-pub fn ppp(root: &Root, name: &[u8]) -> Option<Link> {
-    let name = std::str::from_utf8(name).ok()?;
-    if name.is_empty() || name.len() > 15 || name.starts_with('.') || name.contains('/') {
+/// Every ppp interface.
+///
+/// # Errors
+/// Of the last source that was asked.
+pub fn links(root: &Root) -> io::Result<Vec<Link>> {
+    let answers = if root.is_live() { asked(PPP) } else { found(root) };
+    match answers {
+        Ok(links) => Ok(links),
+        Err(_) => listed(root),
+    }
+}
+
+/// What happens to a ppp interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// It takes packets from now on. Addresses may still come.
+    Up(Link),
+    /// It was made, got another address, name or MTU, or was taken down.
+    Changed(Link),
+    /// It is no more: its last counters, and the addresses it had.
+    Gone(Link),
+    /// Events were lost: look at everything again.
+    Overrun,
+}
+
+/// Tells what happens to ppp interfaces from its opening on. For a thread of
+/// its own; nothing is lost between two calls but what [`LinkEvent::Overrun`]
+/// tells of.
+#[derive(Debug)]
+pub struct LinkEvents {
+    subscription: Subscription,
+    hardware: u16,
+    known: HashMap<u32, Link>,
+}
+
+impl LinkEvents {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// Those of the socket and of a first dump.
+    pub fn open() -> io::Result<Self> {
+        Self::of_hardware(PPP)
+    }
+
+    /// The events until now; where there is none, waits for one, at most
+    /// `timeout`. An empty answer means that time is up, or a signal came.
+    ///
+    /// # Errors
+    /// Those of poll and of the socket.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Vec<LinkEvent>> {
+        let timeout = timeout.try_into().ok();
+        match poll(&mut [PollFd::new(&self.subscription, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => return Ok(Vec::new()),
+            other => other?,
+        };
+        self.read()
+    }
+
+    /// The events until now, at most some thousands at once.
+    ///
+    /// # Errors
+    /// Those of the socket, or of opening another: look at everything again.
+    pub fn read(&mut self) -> io::Result<Vec<LinkEvent>> {
+        const AT_ONCE: usize = 4096;
+        let mut events = Vec::new();
+        for _ in 0..AT_ONCE {
+            let lost = match self.subscription.receive() {
+                Ok(Some(octets)) => {
+                    take(&mut self.known, self.hardware, octets, &mut events).is_err()
+                }
+                Ok(None) => break,
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => true,
+                Err(error) => return Err(error),
+            };
+            if lost {
+                // What still waits is older than what was lost: a new socket,
+                // so that nothing gone comes back.
+                *self = Self::of_hardware(self.hardware)?;
+                events.push(LinkEvent::Overrun);
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    fn of_hardware(hardware: u16) -> io::Result<Self> {
+        /// RTNLGRP_LINK and RTNLGRP_IPV4_IFADDR.
+        const GROUPS: u32 = 1 | 1 << 4;
+        // Listen first: what happens during the dump is then told twice, and
+        // never lost.
+        let subscription = Subscription::open(GROUPS)?;
+        let known = asked(hardware)?.into_iter().map(|link| (link.index, link)).collect();
+        Ok(Self { subscription, hardware, known })
+    }
+}
+
+/// Readable when an event waits. The descriptor is another one after an
+/// [`LinkEvent::Overrun`].
+impl AsFd for LinkEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.subscription.as_fd()
+    }
+}
+
+/// An address that goes away is passed over: a link keeps the last ones, so
+/// that its end tells whose it was.
+fn take(
+    known: &mut HashMap<u32, Link>,
+    hardware: u16,
+    mut octets: &[u8],
+    events: &mut Vec<LinkEvent>,
+) -> wire::Result<()> {
+    while !octets.is_empty() {
+        let (message, rest) = netlink::Message::parse(octets)?;
+        octets = rest;
+        if let Some(seen) = netlink::Link::parse(&message)? {
+            let before = known.remove(&seen.index);
+            let addresses = before.as_ref().and_then(|before| before.addresses);
+            let link = link(&seen, hardware).map(|link| Link { addresses, ..link });
+            if seen.gone {
+                events.extend(link.or(before).map(LinkEvent::Gone));
+                continue;
+            }
+            let Some(link) = link else { continue };
+            let was_up = before.is_some_and(|before| before.up == Some(true));
+            known.insert(link.index, link.clone());
+            events.push(match link.up == Some(true) && !was_up {
+                true => LinkEvent::Up(link),
+                false => LinkEvent::Changed(link),
+            });
+        } else if let Some(address) = Address::parse(&message)?
+            && let Some(link) = known.get_mut(&address.index)
+        {
+            link.addresses = Some((address.local, address.peer));
+            events.push(LinkEvent::Changed(link.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// From the kernel itself.
+fn asked(hardware: u16) -> io::Result<Vec<Link>> {
+    let links = dump(Protocol::Route, &netlink::Link::dump(), |message| one(message, hardware))?;
+    let addresses = dump(Protocol::Route, &Address::dump(), Address::parse)?;
+    Ok(with_addresses(links, &addresses))
+}
+
+/// From recorded answers.
+fn found(root: &Root) -> io::Result<Vec<Link>> {
+    let answers = |name: &str| root.read(format!("net/{name}.netlink"), 64 << 20);
+    let links = recorded(&answers("links")?, |message| one(message, PPP))?;
+    let addresses = recorded(&answers("addresses")?, Address::parse)?;
+    Ok(with_addresses(links, &addresses))
+}
+
+fn one(message: &netlink::Message, hardware: u16) -> wire::Result<Option<Link>> {
+    Ok(netlink::Link::parse(message)?.and_then(|seen| link(&seen, hardware)))
+}
+
+/// `None` for interfaces of other hardware.
+fn link(seen: &netlink::Link, hardware: u16) -> Option<Link> {
+    if seen.hardware != hardware {
         return None;
     }
-    let read =
-        |file: &str| number::<u64>(&root.read(format!("sys/class/net/{name}/{file}"), 32).ok()?);
-    // ARPHRD_PPP.
-    if read("type")? != 512 {
+    let counters = seen.counters?;
+    Some(Link {
+        index: seen.index,
+        name: seen.name.into(),
+        up: Some(seen.flags & IFF_UP != 0),
+        mtu: seen.mtu?,
+        traffic: Traffic {
+            octets_in: counters.rx_octets,
+            octets_out: counters.tx_octets,
+            packets_in: counters.rx_packets,
+            packets_out: counters.tx_packets,
+        },
+        addresses: None,
+    })
+}
+
+fn with_addresses(mut links: Vec<Link>, addresses: &[Address]) -> Vec<Link> {
+    let mut by_index: HashMap<u32, (Ipv4Addr, Ipv4Addr)> = HashMap::new();
+    for address in addresses {
+        by_index.entry(address.index).or_insert((address.local, address.peer));
+    }
+    for link in &mut links {
+        link.addresses = by_index.get(&link.index).copied();
+    }
+    links
+}
+
+/// From the files that stand for the interfaces.
+fn listed(root: &Root) -> io::Result<Vec<Link>> {
+    let names = std::fs::read_dir(root.path("sys/class/net"))?.take(MOST).flatten();
+    Ok(names.filter_map(|entry| files(root, entry.file_name().to_str()?)).collect())
+}
+
+fn files(root: &Root, name: &str) -> Option<Link> {
+    let text = |file: &str| root.read(format!("sys/class/net/{name}/{file}"), 32).ok();
+    let read = |file: &str| number::<u64>(&text(file)?);
+    if read("type")? != u64::from(PPP) {
         return None;
     }
+    let flags = || {
+        let text = text("flags")?;
+        let digits = std::str::from_utf8(&text).ok()?.trim().strip_prefix("0x")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
     Some(Link {
         index: read("ifindex")?.try_into().ok()?,
+        name: name.as_bytes().into(),
+        up: flags().map(|flags| flags & IFF_UP != 0),
         mtu: read("mtu")?.try_into().ok()?,
         traffic: Traffic {
             octets_in: read("statistics/rx_bytes")?,
@@ -35,5 +263,6 @@ pub fn ppp(root: &Root, name: &[u8]) -> Option<Link> {
             packets_in: read("statistics/rx_packets")?,
             packets_out: read("statistics/tx_packets")?,
         },
+        addresses: None,
     })
 }

@@ -4,7 +4,10 @@
 //! bounded; what is not known is `None`.
 
 pub mod accel_ppp;
+pub mod conntrack;
+pub mod control;
 mod database;
+pub mod kernel;
 pub mod link;
 pub mod options;
 pub mod poptop;
@@ -32,6 +35,11 @@ impl Root {
     /// `directory` is `/` on the live system.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self(directory.into())
+    }
+
+    /// Whether this is the system itself, whose kernel can be asked.
+    fn is_live(&self) -> bool {
+        self.0 == Path::new("/")
     }
 
     /// Where `path`, without a leading slash, stands.

@@ -10,8 +10,11 @@
 //! backwards.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 
+use super::control::ControlConnection;
+use super::kernel::Kernel;
 use super::options::{capacity, listen};
 use super::pppd::Pppds;
 use super::proc::{Process, processes};
@@ -20,22 +23,47 @@ use super::session::{
 };
 use super::{Root, number};
 
-/// Reads everything below `root` once.
-pub fn collect(root: &Root) -> Snapshot {
+/// Reads everything below `root` once, and joins it with what its kernel knew
+/// just before.
+pub fn collect(root: &Root, kernel: &Kernel) -> Snapshot {
     let listed = processes(root, &[b"pptpd", b"pptpctrl", b"pppd"]);
     let pid_file = root.read("run/pptpd.pid", 32);
     let mut sources = vec![Source::needed("process table /proc", SourceState::of(&listed))];
     let mut pid_file_state = SourceState::of(&pid_file);
     let listed = listed.unwrap_or_default();
-    let mut pppds = Pppds::read(root);
+    let mut pppds = Pppds::read(root, kernel);
     let children: HashMap<u32, &Process> = listed
         .iter()
         .filter(|process| process.comm == b"pppd")
         .map(|process| (process.parent, process))
         .collect();
     let controls = || listed.iter().filter(|process| process.comm == b"pptpctrl");
+    let mut owners = SourceState::Ok;
+    let mut gre_packets = None;
     let mut sessions: Vec<_> = controls()
-        .map(|control| session(&mut pppds, control, children.get(&control.pid).copied()))
+        .map(|control| {
+            let pppd = children.get(&control.pid).copied();
+            let mut session = session(&mut pppds, control, pppd);
+            let connection = match kernel.connections.of_process(root, control.pid) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        owners = SourceState::Unreadable(format!("{error}: needs CAP_SYS_PTRACE"));
+                    }
+                    session.peer.and_then(|peer| kernel.connections.of_caller(peer.into()))
+                }
+            };
+            if let Some(connection) = connection {
+                session.peer_port = Some(connection.remote.port());
+                session.control = connection.measured;
+                if let Some((received, sent)) = count_gre(kernel, &session, &connection) {
+                    let (all_received, all_sent) = gre_packets.get_or_insert((0_u64, 0_u64));
+                    *all_received = all_received.saturating_add(received);
+                    *all_sent = all_sent.saturating_add(sent);
+                }
+            }
+            session
+        })
         .collect();
     sessions.sort_by_key(|session| session.key);
     let daemon = listed.iter().find(|process| process.comm == b"pptpd");
@@ -44,18 +72,25 @@ pub fn collect(root: &Root) -> Snapshot {
         pid_file_state = SourceState::Stale;
     }
     sources.push(Source::extra("pptpd's pid file /run/pptpd.pid", pid_file_state));
+    sources.extend(kernel.sources.iter().cloned());
+    sources.push(Source::extra("owners of control connections /proc/PID/fd", owners));
+    let heard = match *kernel.connections.listening {
+        [address] => Some(address),
+        _ => None,
+    };
     let server = match daemon {
         Some(daemon) => {
             let settings = pppds.pptpd(daemon);
             let served = controls().filter_map(|control| children.get(&control.pid).copied());
             let all = controls().chain(served).chain([daemon]);
             Some(Server {
-                listen: settings.as_ref().and_then(listen),
+                listen: heard.or_else(|| listen(settings.as_ref()?)),
                 pid: Some(daemon.pid),
                 start: pppds.start(daemon),
                 memory: Some(all.filter_map(|process| process.memory).sum()),
                 cpu: Some(controls().chain([daemon]).map(|process| process.cpu).sum()),
                 maximum: settings.as_ref().and_then(capacity),
+                gre_packets,
                 ..Server::new(Kind::Poptop, OperStatus::Up)
             })
         }
@@ -100,6 +135,20 @@ fn session(pppds: &mut Pppds<'_>, control: &Process, pppd: Option<&Process>) -> 
     }
 }
 
+/// GRE packets from the caller and to it, as far as they were counted.
+fn count_gre(
+    kernel: &Kernel,
+    session: &Session,
+    connection: &ControlConnection,
+) -> Option<(u64, u64)> {
+    let (IpAddr::V4(gateway), Some(caller)) = (connection.local.ip(), session.peer) else {
+        return None;
+    };
+    let received = kernel.gre_packets.get(caller, gateway, session.local_call_id?);
+    let sent = kernel.gre_packets.get(gateway, caller, session.peer_call_id?);
+    received.or(sent).map(|_| (received.unwrap_or(0), sent.unwrap_or(0)))
+}
+
 /// `pptpd [10.77.0.3]`, with a call `pptpd [10.77.0.3:30EA - 0000]`: Call ID
 /// of the caller, then of the gateway.
 fn parse_title(title: &[u8]) -> Option<(Ipv4Addr, Option<(u16, u16)>)> {
@@ -116,14 +165,19 @@ fn parse_title(title: &[u8]) -> Option<(Ipv4Addr, Option<(u16, u16)>)> {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::os::unix::fs::symlink;
     use std::time::{Duration, SystemTime};
 
     use super::super::scratch::Scratch;
-    use super::super::session::{AuthMethod, Encryption, Traffic};
+    use super::super::session::{AuthMethod, Control, Encryption, Traffic};
     use super::*;
 
     fn fixture(situation: &str) -> Snapshot {
-        collect(&Scratch::of(situation).root())
+        look(&Scratch::of(situation).root())
+    }
+
+    fn look(root: &Root) -> Snapshot {
+        collect(root, &Kernel::read(root, &[1723]))
     }
 
     #[test]
@@ -144,6 +198,7 @@ mod tests {
                 start: Some(boot + Duration::from_millis(4120)),
                 user: Some(b"probe"[..].into()),
                 peer: Some(Ipv4Addr::new(10, 77, 0, 3)),
+                peer_port: Some(0x9255),
                 assigned: Some(Ipv4Addr::new(192, 168, 77, 10)),
                 local_call_id: Some(0),
                 peer_call_id: Some(0x30ea),
@@ -174,8 +229,54 @@ mod tests {
             let text = String::from_utf8(stat.clone()).unwrap();
             *stat = text.replacen(" 0 0 0 0 20 0 1 ", " 1 20 300 4000 20 0 1 ", 1).into();
         });
-        let server = collect(&scratch.root()).server.unwrap();
+        let server = look(&scratch.root()).server.unwrap();
         assert_eq!(server.cpu, Some(Duration::from_millis(43_210 + 40)));
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn what_the_kernel_knows_is_joined() {
+        let seen = fixture("poptop-netlink");
+        let server = seen.server.unwrap();
+        assert_eq!(server.listen, Some(SocketAddr::from(([0, 0, 0, 0], 1723))));
+        assert_eq!(server.gre_packets, Some((15, 15)), "of the living session alone");
+        let told: Vec<_> = seen
+            .sessions
+            .iter()
+            .map(|session| (session.peer, session.peer_port, session.control, session.if_index))
+            .collect();
+        let caller = |last| Some(Ipv4Addr::new(10, 77, 0, last));
+        let control = |rtt| Some(Control { rtt, retransmits: 0 });
+        assert_eq!(
+            told,
+            [
+                (caller(1), Some(41118), control(74), None),
+                (caller(3), Some(43045), control(518), Some(6)),
+            ]
+        );
+        let kernel = ["ppp interfaces", "control connections", "connection tracking of GRE"];
+        let of_kernel = |source: &&Source| kernel.contains(&source.name.as_str());
+        let states: Vec<_> = seen.sources.iter().filter(of_kernel).collect();
+        assert_eq!(states.len(), 3);
+        assert!(states.iter().all(|source| source.state == SourceState::Ok));
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn caller_with_one_connection_has_it_even_if_nobody_tells_whose_it_is() {
+        let scratch = Scratch::of("poptop-netlink");
+        let recorded = scratch.root();
+        let kernel = Kernel::read(&recorded, &[1723]);
+        let blind = std::env::temp_dir().join(format!("poptop-blind-{}", std::process::id()));
+        std::fs::create_dir_all(blind.join("proc/1346")).unwrap();
+        for path in ["run", "proc/stat", "proc/1346/stat", "proc/1346/status", "proc/1346/cmdline"]
+        {
+            symlink(recorded.path(path), blind.join(path)).unwrap();
+        }
+        let seen = collect(&Root::new(&blind), &kernel);
+        std::fs::remove_dir_all(&blind).unwrap();
+        assert_eq!(seen.sessions.len(), 1);
+        assert_eq!(seen.sessions[0].peer_port, Some(43045));
     }
 
     #[test]
@@ -209,19 +310,19 @@ mod tests {
         let scratch = Scratch::of("poptop-two-sessions");
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 33);
         scratch.date("run/pptpd.conf", later);
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         let server = seen.server.unwrap();
         assert_eq!((server.maximum, server.listen), (None, None));
         assert_eq!(seen.sessions[0].encryption, Some(Encryption::Mppe128));
         scratch.date("etc/ppp/options.pptpd", later);
-        assert_eq!(collect(&scratch.root()).sessions[0].encryption, None);
+        assert_eq!(look(&scratch.root()).sessions[0].encryption, None);
     }
 
     #[test]
     fn unreadable_options_are_a_source_that_says_so() {
         let scratch = Scratch::of("poptop-two-sessions");
         scratch.remove("etc/ppp/options.pptpd");
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         assert_eq!(seen.sessions[0].auth_method, None);
         let source = seen.sources.iter().find(|source| source.name == "pppd's options").unwrap();
         let text = "cannot read /etc/ppp/options.pptpd: No such file or directory";
@@ -233,7 +334,7 @@ mod tests {
     fn terminal_with_options_of_its_own_tells_nothing() {
         let scratch = Scratch::of("poptop-two-sessions");
         scratch.change("etc/ppp/options.pts.0", |_| {});
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         assert_eq!(seen.sessions[0].encryption, None);
         assert_eq!(seen.sessions[1].encryption, Some(Encryption::Mppe128));
     }

@@ -18,21 +18,22 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use super::database::{Variables, owners};
+use super::kernel::Kernel;
 use super::options::{Files, Required, Settings, required};
 use super::proc::{Process, boot_time, processes, wall_clock};
 use super::session::{
     AuthMethod, Key, Kind, OperStatus, Server, Session, Snapshot, Source, SourceState, State,
 };
 use super::wtmp::Login;
-use super::{Root, database, link, wtmp};
+use super::{Root, database, wtmp};
 
 /// Reads everything below `root` once. There is no daemon: the server stands
 /// for all of them, and is there when one is.
-pub fn collect(root: &Root) -> Snapshot {
+pub fn collect(root: &Root, kernel: &Kernel) -> Snapshot {
     let listed = processes(root, &[b"pptpctrl", b"pppd"]);
     let mut sources = vec![Source::needed("process table /proc", SourceState::of(&listed))];
     let listed = listed.unwrap_or_default();
-    let mut pppds = Pppds::read(root);
+    let mut pppds = Pppds::read(root, kernel);
     let is_plain = |process: &&Process| {
         // pppd has helpers of its own name.
         process.comm == b"pppd" && listed.iter().all(|parent| parent.pid != process.parent)
@@ -59,6 +60,7 @@ pub fn collect(root: &Root) -> Snapshot {
 /// What is kept of all pppds, read once.
 pub(super) struct Pppds<'a> {
     root: &'a Root,
+    kernel: &'a Kernel,
     files: Files<'a>,
     boot: Option<SystemTime>,
     variables: HashMap<u32, Variables>,
@@ -69,11 +71,12 @@ pub(super) struct Pppds<'a> {
 }
 
 impl<'a> Pppds<'a> {
-    pub(super) fn read(root: &'a Root) -> Self {
+    pub(super) fn read(root: &'a Root, kernel: &'a Kernel) -> Self {
         let (variables, database) = database::read(root);
         let (logins, [wtmp, utmp]) = wtmp::read(root);
         Self {
             root,
+            kernel,
             files: Files::new(root),
             boot: boot_time(root),
             variables,
@@ -145,7 +148,7 @@ impl<'a> Pppds<'a> {
             (None, None) => (None, None),
         };
         let if_name = if_name.or_else(|| Some(login?.if_name.clone()));
-        let link = if_name.as_deref().and_then(|name| link::ppp(self.root, name));
+        let link = if_name.as_deref().and_then(|name| self.kernel.links.get(name));
         let mut required = match (state, variables, settings) {
             (State::Open, Some(variables), Some(settings)) if !self.has_options(variables) => {
                 required(&settings)
@@ -227,10 +230,14 @@ mod tests {
     use super::super::session::{Encryption, Traffic};
     use super::*;
 
+    fn look(root: &Root) -> Snapshot {
+        collect(root, &Kernel::read(root, &[]))
+    }
+
     #[test]
     fn dialled_interfaces_tell_of_the_other_end() {
         let scratch = Scratch::of("plain-pppd");
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         assert_eq!(
             seen.server.map(|server| (server.kind, server.status)),
             Some((Kind::Pppd, OperStatus::Up))
@@ -253,7 +260,7 @@ mod tests {
     #[test]
     fn callers_of_poptop_are_not_plain() {
         for situation in ["poptop-two-sessions", "poptop-starting", "poptop-idle"] {
-            let seen = collect(&Scratch::of(situation).root());
+            let seen = look(&Scratch::of(situation).root());
             assert!(seen.sessions.is_empty() && seen.server.is_none(), "{situation}");
         }
     }
@@ -264,7 +271,8 @@ mod tests {
         scratch.remove("run/pppd2.tdb");
         let root = scratch.root();
         let listed = processes(&root, &[b"pppd"]).unwrap();
-        let pppds = Pppds::read(&root);
+        let kernel = Kernel::read(&root, &[]);
+        let pppds = Pppds::read(&root, &kernel);
         let session =
             |peer| pppds.session(Key::counted(1), &listed[0], None, Some(Ipv4Addr::from(peer)));
         let whole = session([10, 77, 0, 3]);
@@ -286,7 +294,8 @@ mod tests {
         });
         let root = scratch.root();
         let listed = processes(&root, &[b"pppd"]).unwrap();
-        let pppds = Pppds::read(&root);
+        let kernel = Kernel::read(&root, &[]);
+        let pppds = Pppds::read(&root, &kernel);
         let seen = pppds.session(Key::counted(1), &listed[0], None, None);
         assert_eq!((seen.state, seen.user, seen.peer), (State::Unknown, None, None));
     }
@@ -295,7 +304,7 @@ mod tests {
     fn interface_of_another_pppd_is_not_joined() {
         let scratch = Scratch::of("plain-pppd");
         scratch.change("run/ppp0.pid", |file| *file = b"1\n".to_vec());
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         assert_eq!(seen.sessions[0].state, State::Unknown);
         assert_eq!(seen.sessions[0].if_name, None);
         assert_eq!(seen.sessions[0].traffic, None);
@@ -306,7 +315,7 @@ mod tests {
     fn options_younger_than_the_process_tell_nothing() {
         let scratch = Scratch::of("plain-pppd");
         scratch.date("etc/ppp/options", SystemTime::now() + Duration::from_secs(3600 * 24 * 3650));
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         assert_eq!(seen.sessions[0].encryption, None);
         assert_eq!(seen.sessions[0].peer, None);
         assert_eq!(seen.sessions[0].state, State::Open);
@@ -318,7 +327,7 @@ mod tests {
         let pid = processes(&scratch.root(), &[b"pppd"]).unwrap()[0].pid;
         let title = format!("proc/{pid}/cmdline");
         scratch.change(&title, |title| title.extend(b"require-mschap-v2\0"));
-        let seen = collect(&scratch.root());
+        let seen = look(&scratch.root());
         assert_eq!(seen.sessions[0].auth_method, None);
         assert_eq!(seen.sessions[0].encryption, None);
         assert_eq!(seen.sessions[1].auth_method, Some(AuthMethod::None));

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod entropy;
 pub mod gre;
 pub mod interrupt;
+pub mod netlink;
 pub mod pcap;
 pub mod privilege;
 pub mod radius;

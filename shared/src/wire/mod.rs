@@ -2,8 +2,8 @@
 //! `emit`. No state, no clock, no I/O.
 //!
 //! Lengths and reserved fields are not struct fields; byte order (network
-//! order throughout) lives in [`Reader`] and [`Writer`] alone. Codes that are
-//! not known stay visible as `Other(n)`.
+//! order throughout, but for [`netlink`]) lives in [`Reader`] and [`Writer`]
+//! alone. Codes that are not known stay visible as `Other(n)`.
 
 use std::fmt;
 
@@ -49,6 +49,7 @@ pub mod eap;
 pub mod gre;
 pub mod ip;
 pub mod mask;
+pub mod netlink;
 pub mod pap;
 pub mod ppp;
 pub mod radius;

@@ -1,0 +1,170 @@
+//! Control connections and where they are accepted: TCP sockets on the
+//! gateway's port, by sock_diag with what TCP has measured, else from recorded
+//! answers or `/proc/net/tcp` and `tcp6` (proc(5)).
+//!
+//! Sockets are known by their inode. pptpctrl has its connection as descriptor
+//! 0, which only root and CAP_SYS_PTRACE may see of another's process.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use super::session::Control;
+use super::{Root, number};
+use crate::net::netlink::{Protocol, dump, recorded};
+use crate::wire::netlink::{Family, TcpSocket};
+
+/// Octets of `/proc/net/tcp` that are read: some 400,000 sockets.
+const LARGEST: u64 = 64 << 20;
+/// The kernel's number of the state.
+const LISTEN: u8 = 10;
+
+/// A control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlConnection {
+    /// The gateway's end.
+    pub local: SocketAddr,
+    /// The caller's end.
+    pub remote: SocketAddr,
+    /// What TCP has measured.
+    pub measured: Option<Control>,
+}
+
+/// The sockets on the gateway's ports at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct ControlConnections {
+    /// Where connections are accepted.
+    pub listening: Vec<SocketAddr>,
+    by_inode: HashMap<u32, ControlConnection>,
+    /// `None` for callers with more than one.
+    by_caller: HashMap<IpAddr, Option<ControlConnection>>,
+}
+
+impl ControlConnections {
+    /// Reads those with a local port of `ports`.
+    ///
+    /// # Errors
+    /// Of the last source that was asked.
+    pub fn read(root: &Root, ports: &[u16]) -> io::Result<Self> {
+        let answers = if root.is_live() { asked(ports) } else { found(root) };
+        let sockets = match answers {
+            Ok(sockets) => sockets,
+            Err(_) => listed(root)?,
+        };
+        Ok(Self::of(sockets, ports))
+    }
+
+    /// The one that is descriptor 0 of a process.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be read.
+    pub fn of_process(&self, root: &Root, pid: u32) -> io::Result<Option<ControlConnection>> {
+        let target = std::fs::read_link(root.path(&format!("proc/{pid}/fd/0")))?;
+        let inode = target
+            .to_str()
+            .and_then(|text| number(text.strip_prefix("socket:[")?.strip_suffix(']')?.as_bytes()));
+        Ok(inode.and_then(|inode| self.by_inode.get(&inode)).copied())
+    }
+
+    /// The one of a caller; `None` where it has none or several.
+    pub fn of_caller(&self, address: IpAddr) -> Option<ControlConnection> {
+        self.by_caller.get(&address).copied().flatten()
+    }
+
+    fn of(sockets: Vec<TcpSocket>, ports: &[u16]) -> Self {
+        let mut out = Self::default();
+        // Without an inode it belongs to no process any more.
+        for socket in sockets.iter().filter(|socket| socket.inode != 0) {
+            if !ports.contains(&socket.local.port()) {
+                continue;
+            }
+            if socket.state == LISTEN {
+                out.listening.push(socket.local);
+                continue;
+            }
+            let connection = ControlConnection {
+                local: socket.local,
+                remote: socket.remote,
+                measured: socket
+                    .info
+                    .map(|info| Control { rtt: info.rtt, retransmits: info.total_retransmissions }),
+            };
+            out.by_inode.insert(socket.inode, connection);
+            out.by_caller
+                .entry(socket.remote.ip())
+                .and_modify(|several| *several = None)
+                .or_insert(Some(connection));
+        }
+        out
+    }
+}
+
+/// From the kernel itself.
+fn asked(ports: &[u16]) -> io::Result<Vec<TcpSocket>> {
+    let mut sockets = Vec::new();
+    for port in ports {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let request = TcpSocket::dump(family, *port);
+            match dump(Protocol::SockDiag, &request, TcpSocket::parse) {
+                Ok(found) => sockets.extend(found),
+                // A kernel without IPv6.
+                Err(error) if family == Family::Ipv6 && error.kind() == io::ErrorKind::NotFound => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(sockets)
+}
+
+/// From recorded answers.
+fn found(root: &Root) -> io::Result<Vec<TcpSocket>> {
+    recorded(&root.read("net/sockets.netlink", LARGEST)?, TcpSocket::parse)
+}
+
+/// From the tables in `/proc`.
+fn listed(root: &Root) -> io::Result<Vec<TcpSocket>> {
+    let mut sockets = parse_table(&root.read("proc/net/tcp", LARGEST)?);
+    match root.read("proc/net/tcp6", LARGEST) {
+        Ok(table) => sockets.extend(parse_table(&table)),
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(sockets)
+}
+
+fn parse_table(table: &[u8]) -> Vec<TcpSocket> {
+    table.split(|octet| *octet == b'\n').skip(1).filter_map(parse_line).collect()
+}
+
+/// Number, both ends, state, and the inode as the tenth field.
+fn parse_line(line: &[u8]) -> Option<TcpSocket> {
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace().skip(1);
+    let local = parse_end(words.next()?)?;
+    let remote = parse_end(words.next()?)?;
+    let state = u8::from_str_radix(words.next()?, 16).ok()?;
+    let inode = words.nth(5)?.parse().ok()?;
+    Some(TcpSocket { local, remote, state, inode, info: None })
+}
+
+/// `02004D0A:06BB`: words of the address as this machine has them in memory,
+/// then the port.
+fn parse_end(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let mut octets = [0; 16];
+    let (words, rest) = address.as_bytes().as_chunks::<8>();
+    if !rest.is_empty() {
+        return None;
+    }
+    for (at, word) in words.iter().enumerate() {
+        let word = u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?;
+        octets.get_mut(4 * at..4 * at + 4)?.copy_from_slice(&word.to_ne_bytes());
+    }
+    let address = match (words.len(), octets) {
+        (1, [a, b, c, d, ..]) => IpAddr::from([a, b, c, d]),
+        (4, octets) => Ipv6Addr::from(octets).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
+}
