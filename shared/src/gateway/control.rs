@@ -168,3 +168,110 @@ fn parse_end(text: &str) -> Option<SocketAddr> {
     };
     Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+    use crate::gateway::{fixture, in_namespace};
+
+    fn caller(last: u8) -> IpAddr {
+        Ipv4Addr::new(10, 77, 0, last).into()
+    }
+
+    #[test]
+    fn recorded_answer_tells_who_is_connected_and_how_well() {
+        let root = fixture("poptop-netlink");
+        let seen = ControlConnections::read(&root, &[1723]).unwrap();
+        assert_eq!(seen.listening, [SocketAddr::from(([0, 0, 0, 0], 1723))]);
+        let connection = ControlConnection {
+            local: SocketAddr::from(([10, 77, 0, 2], 1723)),
+            remote: SocketAddr::from(([10, 77, 0, 3], 43045)),
+            measured: Some(Control { rtt: 518, retransmits: 0 }),
+        };
+        assert_eq!(seen.of_process(&root, 1346).unwrap(), Some(connection));
+        assert_eq!(seen.of_caller(caller(3)), Some(connection));
+        assert_eq!(seen.of_caller(caller(4)), None);
+        assert_eq!(
+            seen.of_process(&root, 1155).unwrap_err().kind(),
+            io::ErrorKind::NotFound,
+            "the daemon's descriptors were not recorded"
+        );
+    }
+
+    #[test]
+    fn table_in_proc_tells_the_same_but_how_well() {
+        let root = fixture("poptop-netlink");
+        let asked = ControlConnections::read(&root, &[1723]).unwrap();
+        let listed = ControlConnections::of(listed(&root).unwrap(), &[1723]);
+        assert_eq!(listed.listening, asked.listening);
+        for pid in [1216, 1346] {
+            let asked = asked.of_process(&root, pid).unwrap().unwrap();
+            let listed = listed.of_process(&root, pid).unwrap().unwrap();
+            assert_eq!(listed, ControlConnection { measured: None, ..asked });
+        }
+        assert_eq!(listed.by_inode.len(), 2, "what waits to die belongs to nobody");
+    }
+
+    #[test]
+    fn other_ports_are_left_out() {
+        let root = fixture("poptop-netlink");
+        let seen = ControlConnections::read(&root, &[1724]).unwrap();
+        assert_eq!((seen.listening.len(), seen.by_inode.len()), (0, 0));
+    }
+
+    #[test]
+    fn caller_with_two_connections_is_not_told_apart() {
+        let mut sockets = parse_table(
+            b"header\n 0: 02004D0A:06BB 03004D0A:A825 01 0:0 0:0 0 0 0 1133\n \
+              1: 02004D0A:06BB 03004D0A:A826 01 0:0 0:0 0 0 0 1134\n",
+        );
+        assert_eq!(ControlConnections::of(sockets.clone(), &[1723]).of_caller(caller(3)), None);
+        sockets.pop();
+        assert!(ControlConnections::of(sockets, &[1723]).of_caller(caller(3)).is_some());
+    }
+
+    #[test]
+    fn connection_over_ipv4_of_an_ipv6_socket_is_one_of_ipv4() {
+        let end = parse_end("0000000000000000FFFF000002004D0A:06BB");
+        assert_eq!(end, Some(SocketAddr::from(([10, 77, 0, 2], 1723))));
+        assert_eq!(parse_end("02004D0A02004D0A:06BB"), None);
+    }
+
+    #[test]
+    fn kernel_tells_its_own_connections() {
+        in_namespace(|| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 1723)).unwrap();
+            let _other = TcpListener::bind((Ipv4Addr::LOCALHOST, 1724)).unwrap();
+            let mut near = TcpStream::connect((Ipv4Addr::LOCALHOST, 1723)).unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            // The round trip is known once something was acknowledged.
+            far.write_all(b"x").unwrap();
+            near.read_exact(&mut [0]).unwrap();
+            let seen = ControlConnections::read(&Root::new("/"), &[1723]).unwrap();
+            assert_eq!(seen.listening, [listener.local_addr().unwrap()]);
+            let connection = seen.of_caller(Ipv4Addr::LOCALHOST.into()).unwrap();
+            assert_eq!(connection.remote, near.local_addr().unwrap());
+            assert_eq!(seen.by_inode.len(), 1);
+            let measured = connection.measured.unwrap();
+            assert!(measured.rtt > 0);
+            assert_eq!(measured.retransmits, 0);
+        });
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_octets_never_panic(octets: Vec<u8>, at in 0_usize..1024) {
+            let _ = parse_table(&octets);
+            let mut table = include_bytes!(
+                "../../../tests/fixtures/gateway/poptop-netlink/proc/net/tcp"
+            )[..1024].to_vec();
+            for (old, new) in table[at..].iter_mut().zip(&octets) {
+                *old = *new;
+            }
+            let _ = parse_table(&table);
+        }
+    }
+}

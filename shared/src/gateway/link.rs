@@ -266,3 +266,162 @@ fn files(root: &Root, name: &str) -> Option<Link> {
         addresses: None,
     })
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::gateway::{fixture, in_namespace, run};
+
+    /// ARPHRD_NONE, which a tun interface has: the one of this test's own that
+    /// behaves as ppp does.
+    const TUN: u16 = 0xfffe;
+    const EVENTS: &[u8] =
+        include_bytes!("../../../tests/fixtures/gateway/poptop-netlink/net/events.netlink");
+
+    const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 10);
+
+    fn ppp0(index: u32, up: bool, mtu: u32, octets: (u64, u64), packets: (u64, u64)) -> Link {
+        Link {
+            index,
+            name: b"ppp0"[..].into(),
+            up: Some(up),
+            mtu,
+            traffic: Traffic {
+                octets_in: octets.0,
+                octets_out: octets.1,
+                packets_in: packets.0,
+                packets_out: packets.1,
+            },
+            addresses: None,
+        }
+    }
+
+    #[test]
+    fn recorded_answer_tells_ppp_interfaces_alone() {
+        let expected =
+            Link { addresses: Some((LOCAL, PEER)), ..ppp0(6, true, 1496, (378, 378), (11, 11)) };
+        assert_eq!(links(&fixture("poptop-netlink")).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn files_tell_the_same_but_addresses_and_flags() {
+        let expected = Link { up: None, ..ppp0(6, true, 1496, (378, 378), (11, 11)) };
+        assert_eq!(listed(&fixture("poptop-netlink")).unwrap(), [expected]);
+    }
+
+    /// One session ends; the next comes, gets its addresses after it is up, and
+    /// ends.
+    #[test]
+    fn recorded_events_tell_two_ends_and_a_beginning() {
+        let begun = found(&fixture("poptop-netlink")).unwrap();
+        let mut known = begun.into_iter().map(|link| (link.index, link)).collect();
+        let mut events = Vec::new();
+        take(&mut known, PPP, EVENTS, &mut events).unwrap();
+        let addressed = |link, local, peer| Link { addresses: Some((local, peer)), ..link };
+        let old = addressed(ppp0(6, false, 1496, (378, 378), (11, 11)), LOCAL, PEER);
+        let up = ppp0(7, true, 1496, (78, 68), (7, 6));
+        let down = addressed(ppp0(7, false, 1496, (126, 126), (8, 8)), LOCAL, PEER);
+        assert_eq!(
+            events,
+            [
+                LinkEvent::Changed(old.clone()),
+                LinkEvent::Gone(old),
+                LinkEvent::Changed(ppp0(7, false, 1500, (0, 0), (0, 0))),
+                LinkEvent::Changed(ppp0(7, false, 1496, (20, 10), (2, 1))),
+                LinkEvent::Up(up.clone()),
+                LinkEvent::Changed(addressed(up.clone(), LOCAL, LOCAL)),
+                LinkEvent::Changed(addressed(up, LOCAL, PEER)),
+                LinkEvent::Changed(down.clone()),
+                LinkEvent::Gone(down),
+            ]
+        );
+        assert_eq!(known, HashMap::new());
+    }
+
+    #[test]
+    fn interfaces_that_are_not_ppp_make_no_event() {
+        let mut events = Vec::new();
+        take(&mut HashMap::new(), TUN, EVENTS, &mut events).unwrap();
+        assert_eq!(events, []);
+    }
+
+    #[test]
+    fn kernel_tells_what_happens() {
+        in_namespace(|| {
+            let mut listener = LinkEvents::of_hardware(TUN).unwrap();
+            if !run("ip tuntap add t0 mode tun") {
+                return eprintln!("skipped: this kernel has no tun interfaces");
+            }
+            for command in [
+                "ip link set lo mtu 9000",
+                "ip address add 192.168.77.1 peer 192.168.77.10/32 dev t0",
+                "ip link set t0 up mtu 1400",
+                "ip link delete t0",
+            ] {
+                assert!(run(command), "{command}");
+            }
+            let events = listener.wait(Duration::from_secs(5)).unwrap();
+            let LinkEvent::Changed(first) = &events[0] else { panic!("{events:?}") };
+            assert_eq!((&*first.name, first.up, first.addresses), (&b"t0"[..], Some(false), None));
+            let ups: Vec<_> =
+                events.iter().filter(|event| matches!(event, LinkEvent::Up(_))).collect();
+            let [LinkEvent::Up(up)] = ups[..] else { panic!("{events:?}") };
+            assert_eq!(up.addresses, Some((LOCAL, PEER)));
+            let Some(LinkEvent::Gone(gone)) = events.last() else { panic!("{events:?}") };
+            assert_eq!((gone.index, gone.mtu), (first.index, 1400));
+            assert_eq!(gone.addresses, Some((LOCAL, PEER)));
+            assert_eq!(listener.read().unwrap(), []);
+            assert_eq!(listener.wait(Duration::ZERO).unwrap(), []);
+        });
+    }
+
+    #[test]
+    fn kernel_is_asked_for_interfaces_of_one_kind() {
+        in_namespace(|| {
+            if !run("ip tuntap add t0 mode tun") {
+                return eprintln!("skipped: this kernel has no tun interfaces");
+            }
+            assert!(run("ip address add 192.168.77.1 peer 192.168.77.10/32 dev t0"));
+            let seen = asked(TUN).unwrap();
+            let told: Vec<_> = seen.iter().map(|link| (&*link.name, link.addresses)).collect();
+            assert_eq!(told, [(&b"t0"[..], Some((LOCAL, PEER)))]);
+            assert_eq!(links(&Root::new("/")).unwrap(), []);
+        });
+    }
+
+    #[test]
+    fn lost_events_are_told_and_the_next_ones_come() {
+        in_namespace(|| {
+            if !run("ip tuntap add t0 mode tun") {
+                return eprintln!("skipped: this kernel has no tun interfaces");
+            }
+            let mut listener = LinkEvents::of_hardware(TUN).unwrap();
+            // Whatever the system lets wait, this is less.
+            rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+            for mtu in 1000..1020 {
+                assert!(run(&format!("ip link set t0 mtu {mtu}")));
+            }
+            let events = listener.wait(Duration::from_secs(5)).unwrap();
+            assert_eq!(events.last(), Some(&LinkEvent::Overrun));
+            assert!(events.len() < 20, "{}", events.len());
+            assert!(run("ip link delete t0"));
+            let events = listener.wait(Duration::from_secs(5)).unwrap();
+            let Some(LinkEvent::Gone(gone)) = events.last() else { panic!("{events:?}") };
+            assert_eq!(gone.mtu, 1019);
+        });
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_octets_never_panic(octets: Vec<u8>, at in 0_usize..8000) {
+            let mut known = HashMap::new();
+            let _ = take(&mut known, PPP, &octets, &mut Vec::new());
+            let mut told = EVENTS.to_vec();
+            for (old, new) in told[at..].iter_mut().zip(&octets) {
+                *old = *new;
+            }
+            let _ = take(&mut known, PPP, &told, &mut Vec::new());
+        }
+    }
+}

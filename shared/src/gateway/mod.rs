@@ -87,3 +87,35 @@ impl Root {
 fn number<T: std::str::FromStr>(octets: &[u8]) -> Option<T> {
     std::str::from_utf8(octets).ok()?.trim().parse().ok()
 }
+
+#[cfg(test)]
+fn fixture(situation: &str) -> Root {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/gateway/");
+    Root::new(format!("{directory}{situation}"))
+}
+
+/// Runs `test` on a thread with a network of its own, in which loopback is up.
+#[cfg(all(test, target_endian = "little"))]
+fn in_namespace(test: impl FnOnce() + Send) {
+    use nix::sched::{CloneFlags, unshare};
+
+    let body = || match unshare(CloneFlags::CLONE_NEWNET) {
+        Ok(()) => {
+            assert!(run("ip link set lo up"));
+            test();
+        }
+        Err(error) => eprintln!("skipped: no network namespace ({error}): run it as root"),
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(body).join());
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Whether a command succeeds, in the network of this thread.
+#[cfg(all(test, target_endian = "little"))]
+fn run(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    let output = words.next().map(|name| std::process::Command::new(name).args(words).output());
+    output.is_some_and(|output| output.is_ok_and(|output| output.status.success()))
+}

@@ -209,3 +209,58 @@ impl<T> Dump<T> {
         Ok(())
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+
+    const LINKS: &[u8] =
+        include_bytes!("../../../tests/fixtures/gateway/poptop-netlink/net/links.netlink");
+    /// The message that ends the recorded dump.
+    const END: usize = 20;
+
+    fn kinds(octets: &[u8]) -> io::Result<Vec<u16>> {
+        recorded(octets, |message| Ok(Some(message.kind)))
+    }
+
+    #[test]
+    fn recorded_dump_has_an_end() {
+        assert_eq!(kinds(LINKS).unwrap(), [16, 16, 16]);
+        let endless = &LINKS[..LINKS.len() - END];
+        assert_eq!(kinds(endless).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn dump_that_ends_with_an_error_is_that_error() {
+        let mut octets = LINKS.to_vec();
+        let at = octets.len() - 4;
+        octets[at..].copy_from_slice(&(-1_i32).to_ne_bytes());
+        let error = kinds(&octets).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        // The same as a refusal in place of a dump.
+        let mut refusal = octets[octets.len() - END..].to_vec();
+        refusal[4] = 2;
+        assert_eq!(kinds(&refusal).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn table_that_changed_meanwhile_is_noticed() {
+        for (flag, interrupted) in [(0, false), (0x10, true)] {
+            let mut octets = LINKS.to_vec();
+            octets[6] |= flag;
+            let mut dump = Dump::new();
+            dump.take(&octets, |_| Ok(Some(()))).unwrap();
+            assert_eq!((dump.interrupted, dump.ended), (interrupted, true));
+        }
+    }
+
+    #[test]
+    fn cut_or_refused_messages_are_errors() {
+        let cut = &LINKS[..LINKS.len() - 1];
+        assert_eq!(kinds(cut).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let refuse = |_: &Message| -> wire::Result<Option<()>> {
+            Err(wire::Error::BadLength { what: "test", length: 0 })
+        };
+        assert_eq!(recorded(LINKS, refuse).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

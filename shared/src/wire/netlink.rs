@@ -502,3 +502,225 @@ fn u32_host(r: &mut Reader) -> Result<u32> {
 fn u64_host(r: &mut Reader) -> Result<u64> {
     r.array().map(u64::from_ne_bytes)
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+
+    macro_rules! recorded {
+        ($name:literal) => {
+            include_bytes!(concat!(
+                "../../../tests/fixtures/gateway/poptop-netlink/net/",
+                $name,
+                ".netlink"
+            ))
+        };
+    }
+    const LINKS: &[u8] = recorded!("links");
+    const ADDRESSES: &[u8] = recorded!("addresses");
+    const SOCKETS: &[u8] = recorded!("sockets");
+    const CONNTRACK: &[u8] = recorded!("conntrack");
+    const EVENTS: &[u8] = recorded!("events");
+
+    fn messages(mut octets: &[u8]) -> Vec<Message<'_>> {
+        let mut out = Vec::new();
+        while !octets.is_empty() {
+            let (message, rest) = Message::parse(octets).unwrap();
+            out.push(message);
+            octets = rest;
+        }
+        out
+    }
+
+    fn all<'a, T>(octets: &'a [u8], parse: impl Fn(&Message<'a>) -> Result<Option<T>>) -> Vec<T> {
+        messages(octets).iter().filter_map(|message| parse(message).unwrap()).collect()
+    }
+
+    #[test]
+    fn recorded_interfaces_are_read() {
+        let links = all(LINKS, Link::parse);
+        let names: Vec<_> = links.iter().map(|link| (link.name, link.hardware)).collect();
+        assert_eq!(names, [(&b"lo"[..], 772), (b"vec0", 1), (b"ppp0", 512)]);
+        assert_eq!(
+            links[2],
+            Link {
+                gone: false,
+                hardware: 512,
+                index: 6,
+                flags: 0x110d1,
+                name: b"ppp0",
+                mtu: Some(1496),
+                counters: Some(Counters {
+                    rx_packets: 11,
+                    tx_packets: 11,
+                    rx_octets: 378,
+                    tx_octets: 378
+                }),
+            }
+        );
+        let gone: Vec<_> = all(EVENTS, Link::parse).iter().map(|link| link.gone).collect();
+        assert_eq!(gone, [false, true, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn interface_as_part_of_a_bridge_is_passed_over() {
+        let message = messages(LINKS)[0];
+        let mut body = message.body.to_vec();
+        body[0] = 7;
+        assert_eq!(Link::parse(&Message { body: &body, ..message }), Ok(None));
+    }
+
+    #[test]
+    fn recorded_addresses_are_read() {
+        let ours = Ipv4Addr::new(192, 168, 77, 1);
+        assert_eq!(
+            all(ADDRESSES, Address::parse)[1..],
+            [
+                Address { index: 1, local: ours, peer: ours },
+                Address {
+                    index: 2,
+                    local: Ipv4Addr::new(10, 77, 0, 2),
+                    peer: Ipv4Addr::new(10, 77, 0, 2)
+                },
+                Address { index: 6, local: ours, peer: Ipv4Addr::new(192, 168, 77, 10) },
+            ]
+        );
+        let came = all(EVENTS, Address::parse);
+        assert_eq!(came.len(), 2, "what goes away is passed over");
+    }
+
+    #[test]
+    fn recorded_sockets_are_read() {
+        let sockets = all(SOCKETS, TcpSocket::parse);
+        assert_eq!(sockets.len(), 3);
+        assert_eq!(
+            sockets[2],
+            TcpSocket {
+                local: SocketAddr::from(([10, 77, 0, 2], 1723)),
+                remote: SocketAddr::from(([10, 77, 0, 3], 43045)),
+                state: 1,
+                inode: 1133,
+                info: Some(TcpInfo {
+                    last_data_sent: 1960,
+                    last_data_received: 1960,
+                    rtt: 518,
+                    total_retransmissions: 0
+                }),
+            }
+        );
+        assert_eq!((sockets[0].state, sockets[0].inode), (10, 819));
+    }
+
+    #[test]
+    fn socket_of_an_old_kernel_is_not_measured() {
+        // Header, then the one attribute: tcp_info, cut before the last field.
+        let message = messages(SOCKETS)[2];
+        let at = (72..).find(|at| message.body[*at..].starts_with(&[236, 0, 2, 0])).unwrap();
+        let mut body = message.body[..at].to_vec();
+        body.extend([104, 0, 2, 0]);
+        body.extend(&message.body[at + 4..at + 104]);
+        let socket = TcpSocket::parse(&Message { body: &body, ..message }).unwrap().unwrap();
+        assert_eq!((socket.inode, socket.info), (1133, None));
+    }
+
+    #[test]
+    fn recorded_flows_are_read_and_those_of_tcp_passed_over() {
+        let flows = all(CONNTRACK, GreEntry::parse);
+        assert_eq!(flows.len(), 4);
+        assert_eq!(
+            flows[1],
+            GreEntry {
+                source: Ipv4Addr::new(10, 77, 0, 2),
+                destination: Ipv4Addr::new(10, 77, 0, 3),
+                source_key: 0,
+                destination_key: 0xc865,
+                // IPS_EXPECTED and IPS_CONFIRMED.
+                status: 1 | 1 << 3,
+                timeout: 24,
+                original_packets: Some(2),
+                reply_packets: Some(0),
+            }
+        );
+    }
+
+    #[test]
+    fn requests_are_what_the_kernel_takes() {
+        let header = |length: u8, kind: u16| {
+            let [low, high] = kind.to_le_bytes();
+            [length, 0, 0, 0, low, high, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0]
+        };
+        assert_eq!(Link::dump(), [&header(32, 18)[..], &[0; 16]].concat());
+        assert_eq!(Address::dump(), [&header(24, 22)[..], &[2, 0, 0, 0, 0, 0, 0, 0]].concat());
+        assert_eq!(
+            TcpSocket::dump(Family::Ipv6, 1723),
+            [&header(72, 20)[..], &[10, 6, 2, 0, 0x3e, 0x0f, 0, 0, 0x06, 0xbb], &[0; 46]].concat()
+        );
+        let filter = [
+            &[2, 0, 0, 0][..],
+            &[16, 0, 1, 0x80, 12, 0, 2, 0x80, 5, 0, 1, 0, 47, 0, 0, 0],
+            &[20, 0, 25, 0x80, 8, 0, 1, 0, 8, 0, 0, 0, 8, 0, 2, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(GreEntry::dump(), [&header(56, 0x101)[..], &filter.concat()].concat());
+    }
+
+    #[test]
+    fn every_prefix_of_a_message_is_truncated() {
+        for file in [LINKS, ADDRESSES, SOCKETS, CONNTRACK, EVENTS] {
+            let (message, rest) = Message::parse(file).unwrap();
+            for length in 0..file.len() - rest.len() {
+                let cut = Message::parse(&file[..length]);
+                assert!(matches!(cut, Err(Error::Truncated { .. })), "{length}: {cut:?}");
+            }
+            for length in 0..message.body.len() {
+                parse_all(&Message { body: &message.body[..length], ..message });
+            }
+        }
+        let cut = Message { body: &messages(LINKS)[2].body[..36], ..messages(LINKS)[2] };
+        assert!(matches!(Link::parse(&cut), Ok(Some(Link { mtu: None, .. }))));
+        let cut = Message { body: &cut.body[..35], ..cut };
+        assert!(matches!(Link::parse(&cut), Err(Error::Truncated { .. })));
+    }
+
+    #[test]
+    fn lengths_below_a_header_are_errors() {
+        let mut octets = LINKS[..32].to_vec();
+        octets[0..2].copy_from_slice(&15_u16.to_ne_bytes());
+        let error = Error::BadLength { what: "netlink message", length: 15 };
+        assert_eq!(Message::parse(&octets), Err(error));
+        let message = messages(LINKS)[2];
+        let mut body = message.body.to_vec();
+        body[16..18].copy_from_slice(&3_u16.to_ne_bytes());
+        let error = Error::BadLength { what: "netlink attribute", length: 3 };
+        assert_eq!(Link::parse(&Message { body: &body, ..message }), Err(error));
+    }
+
+    fn parse_all(message: &Message) {
+        let _ = message.error_number();
+        let _ = Link::parse(message);
+        let _ = Address::parse(message);
+        let _ = TcpSocket::parse(message);
+        let _ = GreEntry::parse(message);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_octets_never_panic(
+            octets: Vec<u8>,
+            kind: u16,
+            at in 0_usize..1100,
+            file in 0_usize..4,
+        ) {
+            let _ = Message::parse(&octets);
+            parse_all(&Message { kind, flags: 0, sequence: 0, body: &octets });
+            let mut recorded = [LINKS, SOCKETS, CONNTRACK, EVENTS][file].to_vec();
+            for (old, new) in recorded[at..].iter_mut().zip(&octets) {
+                *old = *new;
+            }
+            let mut rest = &recorded[..];
+            while let Ok((message, behind)) = Message::parse(rest) {
+                parse_all(&message);
+                rest = behind;
+            }
+        }
+    }
+}
