@@ -40,8 +40,17 @@ pub struct Link {
     pub mtu: u32,
     /// Its counters.
     pub traffic: Traffic,
-    /// Our own address, and that of the other end.
-    pub addresses: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Its addresses.
+    pub addresses: Option<Addresses>,
+}
+
+/// The two ends of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// Our own.
+    pub local: Ipv4Addr,
+    /// The other end's. pppd tells it a moment after our own.
+    pub peer: Option<Ipv4Addr>,
 }
 
 /// Every ppp interface.
@@ -177,7 +186,7 @@ fn take(
         } else if let Some(address) = Address::parse(&message)?
             && let Some(link) = known.get_mut(&address.index)
         {
-            link.addresses = Some((address.local, address.peer));
+            link.addresses = Some(ends(&address));
             events.push(LinkEvent::Changed(link.clone()));
         }
     }
@@ -225,14 +234,18 @@ fn link(seen: &netlink::Link, hardware: u16) -> Option<Link> {
 }
 
 fn with_addresses(mut links: Vec<Link>, addresses: &[Address]) -> Vec<Link> {
-    let mut by_index: HashMap<u32, (Ipv4Addr, Ipv4Addr)> = HashMap::new();
-    for address in addresses {
-        by_index.entry(address.index).or_insert((address.local, address.peer));
-    }
+    let by_index: HashMap<u32, Addresses> =
+        addresses.iter().map(|address| (address.index, ends(address))).collect();
     for link in &mut links {
         link.addresses = by_index.get(&link.index).copied();
     }
     links
+}
+
+/// The kernel repeats our own address where there is no other end.
+fn ends(address: &Address) -> Addresses {
+    let peer = (address.peer != address.local).then_some(address.peer);
+    Addresses { local: address.local, peer }
 }
 
 /// From the files that stand for the interfaces.
@@ -280,6 +293,7 @@ mod tests {
 
     const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
     const PEER: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 10);
+    const BOTH: Option<Addresses> = Some(Addresses { local: LOCAL, peer: Some(PEER) });
 
     fn ppp0(index: u32, up: bool, mtu: u32, octets: (u64, u64), packets: (u64, u64)) -> Link {
         Link {
@@ -299,8 +313,7 @@ mod tests {
 
     #[test]
     fn recorded_answer_tells_ppp_interfaces_alone() {
-        let expected =
-            Link { addresses: Some((LOCAL, PEER)), ..ppp0(6, true, 1496, (378, 378), (11, 11)) };
+        let expected = Link { addresses: BOTH, ..ppp0(6, true, 1496, (378, 378), (11, 11)) };
         assert_eq!(links(&fixture("poptop-netlink")).unwrap(), [expected]);
     }
 
@@ -318,10 +331,11 @@ mod tests {
         let mut known = begun.into_iter().map(|link| (link.index, link)).collect();
         let mut events = Vec::new();
         take(&mut known, PPP, EVENTS, &mut events).unwrap();
-        let addressed = |link, local, peer| Link { addresses: Some((local, peer)), ..link };
-        let old = addressed(ppp0(6, false, 1496, (378, 378), (11, 11)), LOCAL, PEER);
+        let addressed = |link| Link { addresses: BOTH, ..link };
+        let old = addressed(ppp0(6, false, 1496, (378, 378), (11, 11)));
         let up = ppp0(7, true, 1496, (78, 68), (7, 6));
-        let down = addressed(ppp0(7, false, 1496, (126, 126), (8, 8)), LOCAL, PEER);
+        let alone = Some(Addresses { local: LOCAL, peer: None });
+        let down = addressed(ppp0(7, false, 1496, (126, 126), (8, 8)));
         assert_eq!(
             events,
             [
@@ -330,8 +344,8 @@ mod tests {
                 LinkEvent::Changed(ppp0(7, false, 1500, (0, 0), (0, 0))),
                 LinkEvent::Changed(ppp0(7, false, 1496, (20, 10), (2, 1))),
                 LinkEvent::Up(up.clone()),
-                LinkEvent::Changed(addressed(up.clone(), LOCAL, LOCAL)),
-                LinkEvent::Changed(addressed(up, LOCAL, PEER)),
+                LinkEvent::Changed(Link { addresses: alone, ..up.clone() }),
+                LinkEvent::Changed(addressed(up)),
                 LinkEvent::Changed(down.clone()),
                 LinkEvent::Gone(down),
             ]
@@ -367,10 +381,10 @@ mod tests {
             let ups: Vec<_> =
                 events.iter().filter(|event| matches!(event, LinkEvent::Up(_))).collect();
             let [LinkEvent::Up(up)] = ups[..] else { panic!("{events:?}") };
-            assert_eq!(up.addresses, Some((LOCAL, PEER)));
+            assert_eq!(up.addresses, BOTH);
             let Some(LinkEvent::Gone(gone)) = events.last() else { panic!("{events:?}") };
             assert_eq!((gone.index, gone.mtu), (first.index, 1400));
-            assert_eq!(gone.addresses, Some((LOCAL, PEER)));
+            assert_eq!(gone.addresses, BOTH);
             assert_eq!(listener.read().unwrap(), []);
             assert_eq!(listener.wait(Duration::ZERO).unwrap(), []);
         });
@@ -385,7 +399,7 @@ mod tests {
             assert!(run("ip address add 192.168.77.1 peer 192.168.77.10/32 dev t0"));
             let seen = asked(TUN).unwrap();
             let told: Vec<_> = seen.iter().map(|link| (&*link.name, link.addresses)).collect();
-            assert_eq!(told, [(&b"t0"[..], Some((LOCAL, PEER)))]);
+            assert_eq!(told, [(&b"t0"[..], BOTH)]);
             assert_eq!(links(&Root::new("/")).unwrap(), []);
         });
     }
