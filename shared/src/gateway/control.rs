@@ -59,7 +59,7 @@ impl ControlConnections {
     /// # Errors
     /// When the descriptor cannot be read.
     pub fn of_process(&self, root: &Root, pid: u32) -> io::Result<Option<ControlConnection>> {
-        let target = std::fs::read_link(root.path(&format!("proc/{pid}/fd/0")))?;
+        let target = std::fs::read_link(root.path(format!("proc/{pid}/fd/0")))?;
         let inode = target
             .to_str()
             .and_then(|text| number(text.strip_prefix("socket:[")?.strip_suffix(']')?.as_bytes()));
