@@ -21,7 +21,7 @@ fn main() {
     for rows in [1_000, 10_000, 100_000] {
         let now = Instant::now();
         let wall = SystemTime::now();
-        let sessions: Vec<_> = (1..=rows).map(|row| synthetic::session(row, wall)).collect();
+        let sessions: Vec<_> = (1..=rows).map(|row| synthetic::session(row, rows, wall)).collect();
         let mut tracker = Tracker::new(now);
         tracker.update(sessions.clone(), now, wall);
         let same = median(|| {

@@ -5,17 +5,17 @@
 //! Readers take the facts published last and wait for nobody; the thread waits
 //! for no reader. Notifications for which there is no room are counted.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use pptp_probe::gateway::session::Snapshot;
 use pptp_probe::gateway::tracker::LinkChange;
 use tokio::sync::mpsc as tokio_mpsc;
 
 use crate::agentx_io::{Notification, Status};
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::facts::{Facts, Live};
 use crate::http::Exposition;
 use crate::keeper::Keeper;
@@ -24,6 +24,7 @@ use crate::oid::Oid;
 use crate::people::Now;
 use crate::probe::Run;
 use crate::served::Served;
+use crate::sources::{Looks, watch_links};
 use crate::value::Value;
 use crate::view::View;
 use crate::{daemon, metrics, synthetic};
@@ -35,15 +36,6 @@ const SOON: Duration = Duration::from_millis(100);
 const PAUSE: u32 = 9;
 
 const TOPIC: &str = "collect";
-
-/// Reads one server.
-pub trait Look: Send {
-    /// Which server it is.
-    fn source(&self) -> Source;
-
-    /// One look; over at `deadline`.
-    fn look(&mut self, wall: SystemTime, deadline: Instant) -> Snapshot;
-}
 
 /// What the thread is told.
 pub enum Told {
@@ -112,7 +104,7 @@ pub struct Work {
     /// What is configured.
     pub config: Arc<Config>,
     /// Reads the servers.
-    pub looks: Vec<Box<dyn Look>>,
+    pub looks: Looks,
     /// Where notifications go.
     pub notifications: tokio_mpsc::Sender<Notification>,
     /// How the session with the master stands.
@@ -122,8 +114,8 @@ pub struct Work {
 }
 
 impl Collector {
-    /// Starts the thread, after a first look. It ends when the collector and
-    /// every sender of [`Collector::told`] are gone.
+    /// Starts the thread after a first look, and one that listens to the
+    /// kernel.
     ///
     /// # Errors
     /// When no thread can be made.
@@ -137,10 +129,15 @@ impl Collector {
         let mut keeper = Keeper::new(Arc::clone(&work.config), &description, now);
         let shared = Arc::new(Shared::new(&work, keeper.facts(now), false));
         let (told, orders) = mpsc::channel();
+        let is_live = work.config.collect.root == Path::new("/");
+        let log = Arc::clone(&work.log);
         let mut thread = Thread { work, keeper, shared: Arc::clone(&shared) };
         thread.look();
         let builder = std::thread::Builder::new().name("collect".to_owned());
         builder.spawn(move || thread.run(&orders))?;
+        if is_live {
+            watch_links(told.clone(), log)?;
+        }
         Ok(Self { shared, told })
     }
 
@@ -150,11 +147,6 @@ impl Collector {
         let facts = synthetic::facts(rows, now.instant, now.wall);
         let (told, _) = mpsc::channel();
         Self { shared: Arc::new(Shared::new(work, facts, true)), told }
-    }
-
-    /// Where the thread is told what happens.
-    pub fn told(&self) -> Sender<Told> {
-        self.told.clone()
     }
 
     /// The facts published last.
@@ -295,9 +287,8 @@ impl Thread {
 
     fn look(&mut self) {
         let deadline = Instant::now() + self.work.config.collect.interval;
-        for look in &mut self.work.looks {
-            let snapshot = look.look(SystemTime::now(), deadline);
-            self.keeper.look(look.source(), snapshot, now());
+        for (source, snapshot) in self.work.looks.look(SystemTime::now(), deadline) {
+            self.keeper.look(source, snapshot, now());
         }
         self.keeper.count_collect();
         self.publish();
@@ -336,8 +327,8 @@ fn users(config: &Config) -> usize {
     if config.metrics.users { config.metrics.max_users as usize } else { 0 }
 }
 
-fn names(looks: &[Box<dyn Look>]) -> String {
-    let names: Vec<_> = looks.iter().map(|look| look.source().to_string()).collect();
+fn names(looks: &Looks) -> String {
+    let names: Vec<_> = looks.sources().iter().map(ToString::to_string).collect();
     names.join(", ")
 }
 

@@ -821,18 +821,13 @@ impl Setting for Sources {
 }
 
 /// `[collect.accel_ppp]`: its command line port.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Default)]
 pub struct AccelPpp {
-    /// The `tcp` of its section `[cli]`.
-    pub address: SocketAddr,
+    /// The `tcp` of its section `[cli]`; nothing for what its own
+    /// configuration says.
+    pub address: Option<SocketAddr>,
     /// The `password` of that section, if there is one.
     pub password_file: Option<SecretFile>,
-}
-
-impl Default for AccelPpp {
-    fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 2001)), password_file: None }
-    }
 }
 
 impl Fields for AccelPpp {

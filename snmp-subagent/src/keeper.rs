@@ -78,6 +78,8 @@ struct Kept {
     tracker: Tracker,
     looked: bool,
     logins: Burst,
+    /// GRE packets of the flows that are there.
+    gre_sums: Option<(u64, u64)>,
     is_down: bool,
     is_stale: bool,
     is_full: bool,
@@ -197,11 +199,15 @@ impl Keeper {
             kept.shown.error_text = error.as_str().into();
         }
         if let Some(blind) = blind {
-            kept.shown.status = OperStatus::Unknown;
-            kept.shown.status_text = error.unwrap_or(blind).into();
-            return;
+            // Who does not answer is down; of who cannot be asked nothing is known.
+            let down = snapshot.server.filter(|server| server.status == OperStatus::Down);
+            kept.shown.status = down.as_ref().map_or(OperStatus::Unknown, |server| server.status);
+            kept.shown.status_text =
+                down.map_or(error.unwrap_or(blind), |server| server.status_text).into();
+            return self.judge(at);
         }
         kept.shown.read = now.instant;
+        kept.add_gre(snapshot.server.as_ref().and_then(|server| server.gre_packets));
         kept.show(snapshot.server, error, &self.config, now);
         let before = kept.tracker.table().len();
         let first = !std::mem::replace(&mut kept.looked, true);
@@ -411,6 +417,7 @@ impl Keeper {
             tracker: Tracker::new(self.started.instant),
             looked: false,
             logins: Burst::default(),
+            gre_sums: None,
             is_down: false,
             is_stale: false,
             is_full: false,
@@ -620,6 +627,17 @@ impl Keeper {
 }
 
 impl Kept {
+    /// The kernel counts by flow: when one ends, the sum of the others is less
+    /// than before, and what came on them meanwhile is not told.
+    fn add_gre(&mut self, sums: Option<(u64, u64)>) {
+        let Some((received, sent)) = sums else { return };
+        let (received_before, sent_before) =
+            self.gre_sums.replace((received, sent)).unwrap_or((0, 0));
+        let (all_received, all_sent) = self.shown.gre_packets.get_or_insert((0, 0));
+        *all_received = all_received.wrapping_add(received.saturating_sub(received_before));
+        *all_sent = all_sent.wrapping_add(sent.saturating_sub(sent_before));
+    }
+
     fn show(
         &mut self,
         server: Option<pptp_probe::gateway::session::Server>,
@@ -645,7 +663,6 @@ impl Kept {
         }
         (shown.start, shown.memory, shown.cpu) = (server.start, server.memory, server.cpu);
         shown.maximum = server.maximum;
-        shown.gre_packets = server.gre_packets;
         (shown.status, shown.status_text) = match (server.status, error) {
             (OperStatus::Up, Some(error)) => (OperStatus::Degraded, error.into()),
             (status, _) => (status, server.status_text.into()),

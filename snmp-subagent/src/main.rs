@@ -14,9 +14,10 @@ use pptp_snmp_subagent::collector::{Collector, Work};
 use pptp_snmp_subagent::config::Config;
 use pptp_snmp_subagent::daemon::{self, Parts};
 use pptp_snmp_subagent::log::{Level, Log};
+use pptp_snmp_subagent::once;
+use pptp_snmp_subagent::sources::Looks;
 use pptp_snmp_subagent::udp::Responder;
 use pptp_snmp_subagent::view::View;
-use pptp_snmp_subagent::{once, sources};
 use tokio::sync::mpsc;
 
 /// Notifications on their way to the session with the master, which has a
@@ -79,7 +80,7 @@ fn parts(
     let (sender, notifications) = mpsc::channel(QUEUE);
     let status = Arc::new(Status::default());
     let work = Work {
-        looks: sources::looks(&config.collect),
+        looks: Looks::new(&config.collect),
         config: Arc::new(config.clone()),
         notifications: sender,
         status: status.clone(),

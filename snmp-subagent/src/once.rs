@@ -8,7 +8,7 @@ use pptp_probe::output::escape;
 use serde_json::{Value, json};
 
 use crate::config::Collect;
-use crate::sources;
+use crate::sources::Looks;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads each source once.
 pub fn collect(config: &Collect) -> Vec<Snapshot> {
     let deadline = Instant::now() + PATIENCE;
-    let looks = sources::looks(config).into_iter();
-    looks.map(|mut look| look.look(SystemTime::now(), deadline)).collect()
+    let looked = Looks::new(config).look(SystemTime::now(), deadline);
+    looked.into_iter().map(|(_, snapshot)| snapshot).collect()
 }
 
 /// For people.

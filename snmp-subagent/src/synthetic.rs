@@ -19,10 +19,13 @@ use crate::facts::{
 };
 use crate::probe::Service;
 
+/// So many sessions at most tell their quality.
+const TALKATIVE: u32 = 16;
+
 /// A gateway in TEST-NET-1 with `rows` callers (RFC 5737).
 pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
     let mut tracker = Tracker::new(now);
-    let sessions = |last| (1..=last).map(|row| session(row, wall));
+    let sessions = |last| (1..=last).map(|row| session(row, rows, wall));
     tracker.update(sessions(rows), now, wall);
     // One more comes and ends. Only the second look at a session tells how
     // long it has been idle.
@@ -172,8 +175,10 @@ pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
     }
 }
 
-/// One session. Only the first one tells its quality, as few real ones do.
-pub fn session(row: u32, wall: SystemTime) -> Session {
+/// One session of `rows`. Few real ones tell their quality, and so do few of
+/// these; a load test has no holes.
+pub fn session(row: u32, rows: u32, wall: SystemTime) -> Session {
+    let is_talkative = rows <= TALKATIVE;
     let octets = |text: String| Some(text.into_bytes().into());
     let traffic = Traffic {
         octets_in: 1000 * u64::from(row),
@@ -195,8 +200,8 @@ pub fn session(row: u32, wall: SystemTime) -> Session {
         peer_call_id: Some(row as u16),
         if_name: octets(format!("ppp{row}")),
         if_index: Some(row + 3),
-        peer_vendor: octets("synthetic".to_owned()).filter(|_| row == 1),
-        peer_host: octets("synthetic".to_owned()).filter(|_| row == 1),
+        peer_vendor: octets("synthetic".to_owned()).filter(|_| is_talkative),
+        peer_host: octets("synthetic".to_owned()).filter(|_| is_talkative),
         auth_method: Some(AuthMethod::MsChapV2),
         encryption: Some(Encryption::Mppe128),
         stateless: Some(true),
@@ -205,7 +210,7 @@ pub fn session(row: u32, wall: SystemTime) -> Session {
         mtu: Some(1396),
         traffic: Some(traffic),
         control: Some(Control { rtt: 20_000 + row % 1000, retransmits: row % 7 }),
-        quality: (row == 1).then(|| {
+        quality: is_talkative.then(|| {
             Box::new(Quality {
                 gre_out_of_order: Some(3),
                 gre_duplicates: Some(0),
