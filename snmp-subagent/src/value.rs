@@ -61,6 +61,23 @@ impl Value<'_> {
     }
 }
 
+/// A name and what it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VarBind<'a> {
+    /// The name of the variable.
+    pub name: Oid,
+    /// Its value.
+    pub value: Value<'a>,
+}
+
+impl VarBind<'_> {
+    /// snmpTrapOID.0 (RFC 3418), which says what a notification is.
+    pub(crate) fn trap_oid(trap: Oid) -> Self {
+        let name = [1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0].into();
+        Self { name, value: Value::ObjectIdentifier(trap) }
+    }
+}
+
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(octets: &'a [u8]) -> Self {
         Self::OctetString(octets.into())

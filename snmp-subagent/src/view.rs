@@ -63,6 +63,29 @@ impl View for MapView {
     }
 }
 
+/// Two views as one; where both have a variable, that of the first counts.
+pub struct Union<'a, A: ?Sized, B: ?Sized>(pub &'a A, pub &'a B);
+
+impl<A: View + ?Sized, B: View + ?Sized> View for Union<'_, A, B> {
+    fn get(&self, name: &Oid) -> Value<'_> {
+        match self.0.get(name) {
+            Value::NoSuchObject => self.1.get(name),
+            Value::NoSuchInstance => match self.1.get(name) {
+                Value::NoSuchObject => Value::NoSuchInstance,
+                value => value,
+            },
+            value => value,
+        }
+    }
+
+    fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)> {
+        match (self.0.next(start, include, end), self.1.next(start, include, end)) {
+            (Some(first), Some(second)) => Some(if second.0 < first.0 { second } else { first }),
+            (first, second) => first.or(second),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +120,33 @@ mod tests {
         assert_eq!(name(view.next(&first, true, Some(&first))), None);
         assert_eq!(name(view.next(&[1, 3, 2, 1].into(), false, None)), None);
         assert_eq!(name(view.next(&Oid::default(), false, None)).as_deref(), Some("1.3.1.1"));
+    }
+
+    #[test]
+    fn a_union_is_both_in_order_and_the_first_counts() {
+        let first = view();
+        let mut second = MapView::default();
+        for (name, value) in [([1, 3, 1, 2], -12), ([1, 3, 1, 3], -13), ([1, 2, 9, 1], -91)] {
+            second.insert(name.into(), Value::Integer(value));
+        }
+        let union = Union(&first, &second);
+        let mut walked = Vec::new();
+        let mut at = Oid::default();
+        while let Some((name, Value::Integer(value))) = union.next(&at, false, None) {
+            walked.push((name.to_string(), value));
+            at = name;
+        }
+        let expected =
+            [("1.2.9.1", -91), ("1.3.1.1", 11), ("1.3.1.2", 12), ("1.3.1.3", -13), ("1.3.2.1", 21)];
+        assert_eq!(walked, expected.map(|(name, value)| (name.to_owned(), value)));
+        for (name, value) in [
+            ([1, 3, 1, 2], Value::Integer(12)),
+            ([1, 3, 1, 3], Value::Integer(-13)),
+            ([1, 2, 9, 2], Value::NoSuchInstance),
+            ([1, 3, 2, 2], Value::NoSuchInstance),
+            ([1, 3, 3, 1], Value::NoSuchObject),
+        ] {
+            assert_eq!(union.get(&name.into()), value, "{name:?}");
+        }
     }
 }

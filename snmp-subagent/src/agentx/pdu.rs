@@ -28,6 +28,7 @@ use pptp_probe::wire::{Error, Result};
 
 use super::codec::{Reader, Writer};
 use crate::oid::Oid;
+pub use crate::value::VarBind;
 use crate::value::{Octets, Value};
 
 /// The version of the protocol in each header.
@@ -208,15 +209,6 @@ pub struct Header {
     pub transaction_id: u32,
     /// h.packetID: one request and its Response.
     pub packet_id: u32,
-}
-
-/// A name and a value (section 5.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VarBind<'a> {
-    /// v.name.
-    pub name: Oid,
-    /// v.type and v.data.
-    pub value: Value<'a>,
 }
 
 /// Where to look (section 5.2).

@@ -42,9 +42,6 @@ const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 /// Nor later.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
-/// snmpTrapOID.0 (RFC 3418).
-const SNMP_TRAP_OID: [u32; 11] = [1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0];
-
 /// How a subagent meets its master.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -402,8 +399,7 @@ impl Session {
             self.counters.notifications_dropped += 1;
             return;
         }
-        let value = Value::ObjectIdentifier(trap);
-        let mut varbinds = vec![VarBind { name: SNMP_TRAP_OID.into(), value }];
+        let mut varbinds = vec![VarBind::trap_oid(trap)];
         varbinds.extend(objects);
         let mut octets = Vec::new();
         self.pdu(0, Message::Notify { varbinds: varbinds.clone() }).emit(&mut octets);
