@@ -15,6 +15,7 @@
 //! | [`alarms`] | notifications, and how many of a kind go out |
 //! | [`people`], [`keeper`] | looks at gateways, kept and made into facts |
 //! | [`agentx`] | the subagent's side of AgentX: octets and the session |
+//! | [`snmp`] | the agent of our own, for a host without a master: requests and notifications |
 //! | [`cli`] | the command line |
 //! | [`log`] | what an operator is told |
 //! | [`agentx_io`] | the AgentX session with a socket and a clock |
@@ -47,6 +48,7 @@ pub mod people;
 pub mod probe;
 pub mod schedule;
 pub mod served;
+pub mod snmp;
 pub mod sources;
 pub mod synthetic;
 pub mod udp;

@@ -180,7 +180,7 @@ fn split(packet: &[u8]) -> (&[u8], &[u8]) {
 
 /// Whether these 16 octets stand at `at`.
 fn is_there(packet: &[u8], at: usize, expected: &[u8; 16]) -> bool {
-    let received = packet.get(at..).and_then(|rest| rest.first_chunk());
+    let received = packet.get(at..).and_then(|rest| rest.first_chunk::<16>());
     received.is_some_and(|received| is_equal(expected, received))
 }
 
