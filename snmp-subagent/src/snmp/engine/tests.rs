@@ -487,7 +487,7 @@ fn a_walk_ends_where_everything_ends() {
         .map(|varbind| varbind.value == v2::VarBindValue::EndOfMibView)
         .collect();
     assert_eq!(ended, [true, false, true, false, true, false, true, false, true]);
-    let all_at_end = bulk(&[last.clone()], 0, 1000);
+    let all_at_end = bulk(std::slice::from_ref(&last), 0, 1000);
     let answer = response(&bench.ask(&public(all_at_end)).unwrap());
     assert_eq!(answer.variable_bindings.len(), 1);
     assert_eq!(message::name(&answer.variable_bindings[0].name), Some(last));
