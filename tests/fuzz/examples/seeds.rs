@@ -5,7 +5,8 @@
 //! Of messages and frames that differ in values alone the first is kept. The
 //! seeds of `session` are scripts of its own language: a gateway that is left
 //! alone to answer, for each goal and method. So are those of `radius_client`:
-//! a server that answers as it should, and each way to get it wrong.
+//! a server that answers as it should, and each way to get it wrong; and those of
+//! `agentx`: a master.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,6 +52,9 @@ fn main() -> io::Result<()> {
     writer.radius_texts()?;
     writer.radius_client()?;
     writer.mppe()?;
+    let captures = root.join("snmp-subagent/src/snmp/captures/net-snmp.txt");
+    writer.snmp(&fs::read_to_string(captures)?)?;
+    writer.agentx()?;
     writer.structured()
 }
 
@@ -309,6 +313,56 @@ impl Writer {
             self.write("mppe", name, &script)?;
         }
         Ok(())
+    }
+
+    /// Each message as it is; what answers an inform, to the notifier, too.
+    fn snmp(&mut self, captures: &str) -> io::Result<()> {
+        for line in captures.lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<_> = line.split(' ').collect();
+            let [name, direction, digits] = fields[..] else { continue };
+            let octets = unhex(digits);
+            self.shaped("snmp", name, 0, &[&[0], &octets[..]].concat())?;
+            if name.starts_with("inform") && direction == "<" {
+                let length = (octets.len() as u16).to_be_bytes();
+                let chosen = if name.ends_with("v3") { 0xc0 } else { 0x80 };
+                let script = [&[chosen], &length[..], &octets].concat();
+                self.shaped("snmp", &format!("{name}-answer"), 0, &script)?;
+            }
+            // The PDU of a message of SNMPv2c, for a message of either version.
+            if name.ends_with("v2c") && direction == ">" {
+                for chosen in [1, 2] {
+                    let script = [&[chosen], &octets[13..]].concat();
+                    self.shaped("snmp", &format!("{name}-pdu"), 1, &script)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A master that takes everything and then asks, and others that do not.
+    fn agentx(&mut self) -> io::Result<()> {
+        let name = "08040000 00000001 00001f88 0000270f 0000270f 000006bb 00000001 00000001";
+        let end = "00000000";
+        let (get, bulk) = (unhex(&format!("{name}{end}").replace(' ', "")), unhex("00000020"));
+        let step = |kind: u8, payload: &[u8]| {
+            [&[2, kind, 0], &(payload.len() as u16).to_be_bytes()[..], payload].concat()
+        };
+        let served = [1; 4];
+        let bulk = [&bulk[..], &get].concat();
+        let scripts = [
+            ("served", [&served[..], &step(5, &get), &step(6, &get), &step(7, &bulk)].concat()),
+            ("set", [&served[..], &step(8, &get), &step(9, &[]), &step(10, &[])].concat()),
+            ("notified", [&served[..], &[5, 5, 1, 1, 5, 6, 4, 1, 1, 1, 1]].concat()),
+            ("refused", [&[1][..], &step(18, &unhex("0000000000000107"))].concat()),
+            ("closed", [&served[..], &step(1, &[1, 0, 0, 0]), &[4, 1, 7]].concat()),
+            ("slow", [&[1, 1, 1, 0x87][..], &step(7, &bulk).repeat(4), &[4, 4]].concat()),
+            ("silent", vec![4, 4, 4, 1, 4, 4, 1, 1, 1, 4, 4, 4, 0x47]),
+            (
+                "noise",
+                [&[0, 0, 20][..], &unhex("0105100000000007000000010000000100000004")].concat(),
+            ),
+        ];
+        scripts.iter().try_for_each(|(name, script)| self.write("agentx", name, script))
     }
 
     fn structured(&mut self) -> io::Result<()> {

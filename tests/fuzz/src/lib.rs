@@ -2,13 +2,15 @@
 //!
 //! `decoders` takes every decoder of PPTP, `machines` the machines that are
 //! worth a target of their own, `sessions` whole sessions; `radius` and
-//! `radius_client` the same for RADIUS. Beside panics each looks for what must
-//! hold whatever a peer sends; a broken promise is a panic, too.
+//! `radius_client` the same for RADIUS; `snmp` takes what managers and receivers of
+//! notifications send, `agentx` what masters do. Beside panics each looks for
+//! what must hold whatever a peer sends; a broken promise is a panic, too.
 
 #![forbid(unsafe_code)]
 
 use pptp_probe as probe;
 
+mod agentx;
 mod decoders;
 mod gateway;
 mod machines;
@@ -16,12 +18,15 @@ mod radius;
 mod radius_client;
 mod script;
 mod sessions;
+mod snmp;
 
+pub use agentx::agentx;
 pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
 pub use machines::{auth, mppe};
 pub use radius::radius;
 pub use radius_client::radius_client;
 pub use sessions::{raw as session_raw, structured as session};
+pub use snmp::snmp;
 
 /// What a seed for [`session_raw`] is made of.
 pub use script::{RAW_CALL_ID, RAW_MAGIC, Step, emit as emit_script};
