@@ -98,6 +98,7 @@ pub fn collect(root: &Root, kernel: &Kernel) -> Snapshot {
             status_text: "pptpd is not running: callers with a session keep it, new ones are \
                           refused"
                 .to_owned(),
+            gre_packets,
             ..Server::new(Kind::Poptop, OperStatus::Down)
         }),
         None => None,
@@ -282,7 +283,9 @@ mod tests {
     #[test]
     fn vanished_daemon_shows_and_its_sessions_stay() {
         let seen = fixture("poptop-daemon-gone");
-        assert_eq!(seen.server.map(|server| server.status), Some(OperStatus::Down));
+        let server = seen.server.unwrap();
+        assert_eq!(server.status, OperStatus::Down);
+        assert_eq!(server.gre_packets, Some((17 + 13, 17 + 13)), "the calls go on");
         let pid_file = seen.sources.iter().find(|source| source.name.contains("pptpd.pid"));
         assert_eq!(pid_file.map(|source| &source.state), Some(&SourceState::Stale));
         assert_eq!(seen.sessions.len(), 2);
