@@ -6,7 +6,7 @@
 //! for no reader. Notifications for which there is no room are counted.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -27,7 +27,7 @@ use crate::served::Served;
 use crate::sources::{Looks, watch_links};
 use crate::value::Value;
 use crate::view::View;
-use crate::{daemon, metrics, synthetic};
+use crate::{daemon, metrics, own, synthetic};
 
 /// So long after the kernel said something all sources are read again: pppd
 /// writes its database a moment later.
@@ -61,6 +61,9 @@ struct Shared {
     root: Oid,
     started: Instant,
     status: Arc<Status>,
+    own: Arc<own::Status>,
+    /// Notifications for which there was no room on the way.
+    lost: AtomicU32,
     collected_at: Mutex<Instant>,
     /// Users on the page for Prometheus.
     users: Mutex<usize>,
@@ -109,6 +112,8 @@ pub struct Work {
     pub notifications: tokio_mpsc::Sender<Notification>,
     /// How the session with the master stands.
     pub status: Arc<Status>,
+    /// What the agent of our own sent.
+    pub own: Arc<own::Status>,
     /// What is said in the log.
     pub log: Arc<Log>,
 }
@@ -205,6 +210,8 @@ impl Shared {
             live: Arc::default(),
             root: work.config.oid_base.clone(),
             status: Arc::clone(&work.status),
+            own: Arc::clone(&work.own),
+            lost: AtomicU32::new(0),
             collected_at: Mutex::new(Instant::now()),
             users: Mutex::new(users(&work.config)),
             synthetic,
@@ -217,17 +224,22 @@ impl Shared {
 
     /// sysUpTime is the master's; without one it counts from our start.
     fn moment(&self, now: Instant) -> Moment {
-        let counters = self.status.counters();
-        self.live.notifications_sent.store(counters.notifications_sent as u32, Ordering::Relaxed);
-        let reconnects = counters.opened.saturating_sub(1) as u32;
-        self.live.master_reconnects.store(reconnects, Ordering::Relaxed);
-        let own = || (now.saturating_duration_since(self.started).as_millis() / 10) as u32;
+        let (session, own) = (self.status.counters(), self.own.counters());
+        let lost = self.lost.load(Ordering::Relaxed);
+        let dropped = lost.wrapping_add((session.notifications_dropped + own.dropped) as u32);
+        let live = &self.live;
+        live.notifications_sent
+            .store((session.notifications_sent + own.sent) as u32, Ordering::Relaxed);
+        live.notifications_dropped.store(dropped, Ordering::Relaxed);
+        let reconnects = session.opened.saturating_sub(1) as u32;
+        live.master_reconnects.store(reconnects, Ordering::Relaxed);
+        let uptime = || (now.saturating_duration_since(self.started).as_millis() / 10) as u32;
         Moment {
             facts: self.facts(),
             live: Arc::clone(&self.live),
             root: self.root.clone(),
             now,
-            uptime: self.status.master_uptime(now).unwrap_or_else(own),
+            uptime: self.status.master_uptime(now).unwrap_or_else(uptime),
         }
     }
 }
@@ -317,7 +329,7 @@ impl Thread {
             self.work.log.say(Level::Notice, &format!("notify {:?}", alarm.row), &text);
             let (trap, objects) = alarm.notification(&moment.served());
             if self.work.notifications.try_send(Notification { trap, objects }).is_err() {
-                live.notifications_dropped.fetch_add(1, Ordering::Relaxed);
+                self.shared.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
     }

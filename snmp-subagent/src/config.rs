@@ -309,6 +309,9 @@ pub struct Responder {
     pub sys_name: String,
     /// Octets of an answer at most, 484 to 65507.
     pub max_message: u16,
+    /// Where the agent remembers who it is and how often it began (RFC 3414,
+    /// section 2.2).
+    pub state_file: PathBuf,
 }
 
 impl Default for Responder {
@@ -326,6 +329,7 @@ impl Default for Responder {
             sys_location: String::new(),
             sys_name: String::new(),
             max_message: 1472,
+            state_file: "/var/lib/pptp-monitor/engine".into(),
         }
     }
 }
@@ -345,6 +349,7 @@ impl Fields for Responder {
         visitor.value("sys_location", &mut self.sys_location, text(LONGEST_TEXT));
         visitor.value("sys_name", &mut self.sys_name, text(LONGEST_TEXT));
         visitor.value("max_message", &mut self.max_message, between(484, 65_507));
+        visitor.value("state_file", &mut self.state_file, any);
         visitor.list("users", &mut self.users, 100);
     }
 }

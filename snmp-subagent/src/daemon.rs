@@ -26,8 +26,10 @@ use crate::cli::{Arguments, snmpwalk};
 use crate::config::Config;
 use crate::http::{self, Exposition, Pages};
 use crate::log::{Level, Log};
+use crate::own;
 use crate::probe::Run;
 use crate::schedule::Scheduler;
+use crate::snmp::notifier::Notifier;
 use crate::udp::{self, Responder};
 use crate::view::View;
 
@@ -66,7 +68,10 @@ pub struct Parts<S, R> {
     pub source: Arc<S>,
     /// What [`Responder`] answers SNMP; needed where it is enabled.
     pub responder: Option<R>,
-    /// What is to be told to the master.
+    /// What sends notifications where there is no master, and tells its
+    /// counters.
+    pub notifier: Option<(Notifier, Arc<own::Status>)>,
+    /// What is to be told.
     pub notifications: mpsc::Receiver<Notification>,
     /// How the session with the master stands.
     pub status: Arc<Status>,
@@ -116,7 +121,7 @@ impl<S: Source> Daemon<S> {
         config: Config,
         parts: Parts<S, R>,
     ) -> Result<Self, String> {
-        let Parts { source, responder, notifications, status, log } = parts;
+        let Parts { source, responder, notifier, notifications, status, log } = parts;
         let seed = u64::from_ne_bytes(entropy::random()?);
         let responders = match (config.responder.enabled, responder) {
             (false, _) => Vec::new(),
@@ -132,16 +137,20 @@ impl<S: Source> Daemon<S> {
         let scheduler = Scheduler::start(config.probes.clone(), seed as u32, sink, log.clone())
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let (stop, stopped) = watch::channel(false);
-        let agentx = config.agentx.enabled.then(|| {
+        let mut notifications = Some(notifications);
+        let agentx = notifications.take_if(|_| config.agentx.enabled).map(|notifications| {
             let session = Session::new(session_config(&config, &arguments), seed, Instant::now());
             let (address, source) = (config.agentx.socket.clone(), source.clone());
-            let (status, log) = (status.clone(), log.clone());
+            let (status, log, stopped) = (status.clone(), log.clone(), stopped.clone());
             tokio::spawn(async move {
                 let view = || source.view();
                 agentx_io::run(&address, session, view, notifications, stopped, &status, &log)
                     .await;
             })
         });
+        if let (Some(notifications), Some((notifier, counted))) = (notifications, notifier) {
+            tokio::spawn(own::notify(notifier, counted, notifications, stopped, log.clone()));
+        }
         if agentx.is_none() && responders.is_empty() && metrics.is_none() {
             log.say(Level::Warning, TOPIC, "nothing is served: all of it is switched off");
         }
@@ -320,6 +329,7 @@ fn session_config(config: &Config, arguments: &Arguments) -> session::Config {
         patience: agentx.patience,
         ping_interval: agentx.ping_interval,
         max_notifications: agentx.queue as usize,
+        capabilities: Some(own::capability(&root)),
         ..session::Config::new(root, &description)
     }
 }

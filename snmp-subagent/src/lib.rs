@@ -19,7 +19,7 @@
 //! | [`cli`] | the command line |
 //! | [`log`] | what an operator is told |
 //! | [`agentx_io`] | the AgentX session with a socket and a clock |
-//! | [`udp`], [`http`] | sockets of the responder and of the page for Prometheus |
+//! | [`udp`], [`http`], [`own`] | sockets of the agent of our own and of the page for Prometheus |
 //! | [`metrics`] | facts as a page for Prometheus |
 //! | [`sources`], [`collector`] | the thread that reads gateways and publishes facts |
 //! | [`schedule`] | when the probes run |
@@ -44,6 +44,7 @@ pub mod metrics;
 pub mod mib_text;
 pub mod oid;
 pub mod once;
+pub mod own;
 pub mod people;
 pub mod probe;
 pub mod schedule;

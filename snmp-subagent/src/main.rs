@@ -1,12 +1,12 @@
 //! See `pptp-snmp-subagent --help`.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use clap::Parser;
+use pptp_probe::net::entropy;
 use pptp_probe::plugin::forbid_core_dumps;
 use pptp_snmp_subagent::agentx_io::Status;
 use pptp_snmp_subagent::cli::{Arguments, Output};
@@ -15,9 +15,9 @@ use pptp_snmp_subagent::config::Config;
 use pptp_snmp_subagent::daemon::{self, Parts};
 use pptp_snmp_subagent::log::{Level, Log};
 use pptp_snmp_subagent::once;
+use pptp_snmp_subagent::own::Own;
+use pptp_snmp_subagent::snmp::engine::Engine;
 use pptp_snmp_subagent::sources::Looks;
-use pptp_snmp_subagent::udp::Responder;
-use pptp_snmp_subagent::view::View;
 use tokio::sync::mpsc;
 
 /// Notifications on their way to the session with the master, which has a
@@ -76,15 +76,16 @@ fn parts(
     config: &Config,
     synthetic_rows: Option<u32>,
     log: &Arc<Log>,
-) -> Result<Parts<Collector, Nobody>, String> {
+) -> Result<Parts<Collector, Engine>, String> {
     let (sender, notifications) = mpsc::channel(QUEUE);
-    let status = Arc::new(Status::default());
+    let (status, own_status) = (Arc::new(Status::default()), Arc::default());
     let work = Work {
         looks: Looks::new(&config.collect),
         config: Arc::new(config.clone()),
         notifications: sender,
-        status: status.clone(),
-        log: log.clone(),
+        status: Arc::clone(&status),
+        own: Arc::clone(&own_status),
+        log: Arc::clone(log),
     };
     let source = match synthetic_rows {
         Some(rows) => Collector::synthetic(rows, &work),
@@ -92,20 +93,14 @@ fn parts(
             Collector::start(work).map_err(|error| format!("cannot start a thread: {error}"))?
         }
     };
-    Ok(Parts { source: Arc::new(source), responder: None, notifications, status, log: log.clone() })
-}
-
-/// No responder.
-enum Nobody {}
-
-impl Responder for Nobody {
-    fn handle_datagram(
-        &mut self,
-        _: &[u8],
-        _: SocketAddr,
-        _: &impl View,
-        _: Instant,
-    ) -> Option<Vec<u8>> {
-        match *self {}
-    }
+    let own = match config.responder.enabled {
+        true => Some(Own::new(config, entropy::random()?, own_status, log)),
+        false => None,
+    };
+    let (responder, notifier) = match own {
+        Some(Own { engine, notifier, status }) => (Some(engine), Some((notifier, status))),
+        None => (None, None),
+    };
+    let (source, log) = (Arc::new(source), Arc::clone(log));
+    Ok(Parts { source, responder, notifier, notifications, status, log })
 }

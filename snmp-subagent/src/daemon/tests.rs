@@ -96,6 +96,7 @@ async fn daemon(name: &str, toml: &str) -> (Daemon<Fixture>, Fixtures) {
     let parts = Parts {
         source: source.clone(),
         responder: Some(First),
+        notifier: None,
         notifications,
         status: Arc::new(Status::default()),
         log: lines.log(),
