@@ -32,7 +32,8 @@ use crate::config;
 
 /// Longest snmpEngineID, in octets (RFC 3411, section 5).
 const LONGEST_ENGINE_ID: usize = 32;
-/// Longest user name, in octets (RFC 3414, section 2.4).
+/// Longest name of a user or a context, in octets (RFC 3414, section 2.4; RFC
+/// 3415, section 4).
 const LONGEST_NAME: usize = 32;
 /// The security model USM (RFC 3411, section 5).
 pub(super) const SECURITY_MODEL: u32 = 3;
@@ -416,18 +417,23 @@ impl Parameters {
         keys: Option<&Keys>,
         data: ScopedPduData,
     ) -> Result<ScopedPdu, Unopened> {
-        match (level, data) {
+        let pdu: ScopedPdu = match (level, data) {
             (Level::AuthPriv, ScopedPduData::EncryptedPdu(octets)) => {
                 let cipher = keys.and_then(|keys| keys.cipher(self.clock, &self.privacy));
                 let (key, iv) = cipher.ok_or(Unopened::Decryption)?;
                 let cipher = Decryptor::<Aes128>::new_from_slices(key, &iv);
                 let mut octets = octets.to_vec();
                 cipher.map_err(|_| Unopened::Decryption)?.decrypt(&mut octets);
-                rasn::ber::decode(&octets).map_err(|_| Unopened::Malformed)
+                rasn::ber::decode(&octets).map_err(|_| Unopened::Malformed)?
             }
-            (Level::AuthPriv, _) | (_, ScopedPduData::EncryptedPdu(_)) => Err(Unopened::Malformed),
-            (_, ScopedPduData::CleartextPdu(pdu)) => Ok(pdu),
-        }
+            (Level::AuthPriv, _) | (_, ScopedPduData::EncryptedPdu(_)) => {
+                return Err(Unopened::Malformed);
+            }
+            (_, ScopedPduData::CleartextPdu(pdu)) => pdu,
+        };
+        // What is longer is no context, and would make an answer longer, too.
+        let fits = pdu.engine_id.len() <= LONGEST_ENGINE_ID && pdu.name.len() <= LONGEST_NAME;
+        if fits { Ok(pdu) } else { Err(Unopened::Malformed) }
     }
 }
 

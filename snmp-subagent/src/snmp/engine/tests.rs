@@ -329,6 +329,17 @@ fn wrong_messages_are_reported_at_their_level() {
 }
 
 #[test]
+fn a_context_longer_than_contexts_are_is_malformed() {
+    for (length, answered) in [(32, true), (33, false)] {
+        let mut bench = Bench::new(|_| ());
+        let name = bench.ask_v3("none", |asked| asked.context_name = vec![b'x'; length]);
+        let id = bench.ask_v3("none", |asked| asked.context_engine_id = vec![b'x'; length]);
+        assert_eq!((name.is_some(), id.is_some()), (answered, answered));
+        assert_eq!(bench.engine.counters.asn_parse_errors == 2, !answered);
+    }
+}
+
+#[test]
 fn a_salt_of_a_wrong_length_is_a_decryption_error() {
     let mut bench = Bench::new(|_| ());
     let user = captures::users().swap_remove(4);
