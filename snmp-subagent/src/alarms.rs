@@ -345,11 +345,13 @@ mod tests {
     use crate::ROOT;
     use crate::facts::Facts;
     use crate::mib_text::{Mib, PROBE_TC_MIB, SESSION_MIB};
+    use crate::served::Clock;
     use crate::synthetic;
 
     fn served(facts: &Facts, look: impl FnOnce(&Served<'_>)) {
         let (live, root) = (Live::default(), ROOT.into());
-        look(&Served { facts, live: &live, root: &root, now: facts.taken, uptime: 100 });
+        let clock = Clock { uptime: 100, at: facts.taken };
+        look(&Served { facts, live: &live, root: &root, now: facts.taken, clock });
     }
 
     fn rates(limit: u32) -> Rates {

@@ -23,7 +23,7 @@ use crate::log::{Level, Log};
 use crate::oid::Oid;
 use crate::people::Now;
 use crate::probe::Run;
-use crate::served::Served;
+use crate::served::{Clock, Served};
 use crate::sources::{Looks, watch_links};
 use crate::value::Value;
 use crate::view::View;
@@ -34,6 +34,9 @@ use crate::{daemon, metrics, own, synthetic};
 const SOON: Duration = Duration::from_millis(100);
 /// A look is followed by a pause of so many times its length.
 const PAUSE: u32 = 9;
+
+/// Of a second: by so many may two answers of a master differ.
+const HUNDREDTHS: u32 = 100;
 
 const TOPIC: &str = "collect";
 
@@ -59,7 +62,7 @@ struct Shared {
     facts: RwLock<Arc<Facts>>,
     live: Arc<Live>,
     root: Oid,
-    started: Instant,
+    clock: Mutex<Clock>,
     status: Arc<Status>,
     own: Arc<own::Status>,
     /// Notifications for which there was no room on the way.
@@ -77,7 +80,7 @@ pub struct Moment {
     live: Arc<Live>,
     root: Oid,
     now: Instant,
-    uptime: u32,
+    clock: Clock,
 }
 
 impl Moment {
@@ -87,7 +90,7 @@ impl Moment {
             live: &self.live,
             root: &self.root,
             now: self.now,
-            uptime: self.uptime,
+            clock: self.clock,
         }
     }
 }
@@ -205,7 +208,7 @@ impl daemon::Source for Collector {
 impl Shared {
     fn new(work: &Work, facts: Facts, synthetic: bool) -> Self {
         Self {
-            started: facts.taken,
+            clock: Mutex::new(Clock { uptime: 0, at: facts.taken }),
             facts: RwLock::new(Arc::new(facts)),
             live: Arc::default(),
             root: work.config.oid_base.clone(),
@@ -222,7 +225,7 @@ impl Shared {
         Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// sysUpTime is the master's; without one it counts from our start.
+    /// What is served now.
     fn moment(&self, now: Instant) -> Moment {
         let (session, own) = (self.status.counters(), self.own.counters());
         let lost = self.lost.load(Ordering::Relaxed);
@@ -233,14 +236,26 @@ impl Shared {
         live.notifications_dropped.store(dropped, Ordering::Relaxed);
         let reconnects = session.opened.saturating_sub(1) as u32;
         live.master_reconnects.store(reconnects, Ordering::Relaxed);
-        let uptime = || (now.saturating_duration_since(self.started).as_millis() / 10) as u32;
         Moment {
             facts: self.facts(),
             live: Arc::clone(&self.live),
             root: self.root.clone(),
             now,
-            uptime: self.status.master_uptime(now).unwrap_or_else(uptime),
+            clock: self.clock(now),
         }
+    }
+
+    /// The master's clock, and until one told it, one that began with us. Its
+    /// word is taken anew only where it contradicts what it said before: it
+    /// began again.
+    fn clock(&self, now: Instant) -> Clock {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(uptime) = self.status.master_uptime(now)
+            && uptime.abs_diff(clock.uptime(now)) > HUNDREDTHS
+        {
+            *clock = Clock { uptime, at: now };
+        }
+        *clock
     }
 }
 

@@ -36,8 +36,33 @@ pub struct Served<'a> {
     pub root: &'a Oid,
     /// Now.
     pub now: Instant,
-    /// sysUpTime of the SNMP agent now, hundredths of a second.
+    /// sysUpTime of the SNMP agent at one moment.
+    pub clock: Clock,
+}
+
+/// sysUpTime of the SNMP agent at one moment, from which it is reckoned for
+/// every other: a TimeStamp that is reckoned from now would differ by a tick
+/// from one request to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Hundredths of a second.
     pub uptime: u32,
+    /// When it was that.
+    pub at: Instant,
+}
+
+impl Clock {
+    /// sysUpTime at `time`; 0 if the agent had not started yet.
+    pub fn uptime(self, time: Instant) -> u32 {
+        match time.checked_duration_since(self.at) {
+            // TimeTicks wrap.
+            Some(later) => self.uptime.wrapping_add((later.as_millis() / 10) as u32),
+            None => {
+                let earlier = self.at.duration_since(time).as_millis().div_ceil(10);
+                u32::try_from(earlier).map_or(0, |earlier| self.uptime.saturating_sub(earlier))
+            }
+        }
+    }
 }
 
 /// The subtrees of the objects, by their number below `root.1`.
@@ -519,13 +544,9 @@ impl<'a> Served<'a> {
         gauge(self.facts.wall.duration_since(time).unwrap_or_default().as_secs())
     }
 
-    /// sysUpTime at `time`; 0 if it was before the SNMP agent started.
+    /// A TimeStamp; 0 if nothing happened, or before the SNMP agent started.
     fn stamp(&self, time: Option<Instant>) -> Value<'a> {
-        let stamp = time.and_then(|time| {
-            let ago = self.now.saturating_duration_since(time).as_millis() / 10;
-            self.uptime.checked_sub(ago.try_into().ok()?)
-        });
-        Value::TimeTicks(stamp.unwrap_or(0))
+        Value::TimeTicks(time.map_or(0, |time| self.clock.uptime(time)))
     }
 }
 
@@ -766,7 +787,7 @@ mod tests {
             live: &Live::default(),
             root: &ROOT.into(),
             now: now + Duration::from_secs(1),
-            uptime: 100_000,
+            clock: Clock { uptime: 100_000, at: now },
         };
         look(&served)
     }
@@ -833,14 +854,27 @@ mod tests {
         let live = Live::default();
         let root = ROOT.into();
         let state = |later: Duration| {
+            let clock = Clock { uptime: 1, at: now };
             let served =
-                Served { facts: &facts, live: &live, root: &root, now: now + later, uptime: 1 };
+                Served { facts: &facts, live: &live, root: &root, now: now + later, clock };
             let mut name = root.clone();
             name.append(&[1, 3, 1, 4, 1, 1]).unwrap();
             format!("{:?}", served.get(&name))
         };
         assert_eq!(state(stale_after), "Integer(9)");
         assert_eq!(state(stale_after + Duration::from_millis(1)), "NoSuchInstance");
+    }
+
+    #[test]
+    fn time_stamp_is_the_same_whenever_it_is_asked_for() {
+        let at = Instant::now() + Duration::from_secs(1000);
+        let clock = Clock { uptime: 500, at };
+        let millis = Duration::from_millis;
+        assert_eq!(clock.uptime(at + millis(19)), 501);
+        assert_eq!(clock.uptime(at - millis(4_990)), 1);
+        assert_eq!(clock.uptime(at - millis(5_001)), 0, "before the agent started");
+        let wrapping = Clock { uptime: u32::MAX, at };
+        assert_eq!(wrapping.uptime(at + millis(20)), 1);
     }
 
     #[test]
