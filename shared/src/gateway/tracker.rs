@@ -178,21 +178,23 @@ impl Tracker {
         now: Instant,
         wall: SystemTime,
     ) -> Vec<Change> {
-        let mut known: Vec<(Key, u32)> =
-            self.table.iter().map(|row| (row.key(), row.index())).collect();
-        known.sort_unstable();
-        let mut known = known.into_iter().peekable();
+        let interfaces = self.by_interface.len();
+        let mut known = Known::of(&self.table, self.last_index);
         for session in sessions {
-            while let Some((_, index)) = known.next_if(|(key, _)| *key < session.key) {
+            while let Some((_, index)) = known.next_if(&self.table, |key| key < session.key) {
                 self.end(index, wall);
             }
-            match known.next_if(|(key, _)| *key == session.key) {
+            match known.next_if(&self.table, |key| key == session.key) {
                 Some((_, index)) => self.go_on(index, session, now, wall),
                 None => self.begin(session, now, wall),
             }
         }
-        for (_, index) in known {
+        while let Some((_, index)) = known.next_if(&self.table, |_| true) {
             self.end(index, wall);
+        }
+        if self.by_interface.len() > interfaces + interfaces / 8 {
+            // Filled in order, its nodes are half empty.
+            self.by_interface = std::mem::take(&mut self.by_interface).into_iter().collect();
         }
         let by_interface = &self.by_interface;
         self.loose.retain(|if_index, _| !by_interface.contains_key(if_index));
@@ -412,6 +414,45 @@ impl Tracker {
         hashes.sort_unstable();
         hashes.dedup();
         u32::try_from(hashes.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The sessions that were there before a look, in the order of their keys.
+/// Nearly always that is the order of their numbers, and then nothing is copied.
+enum Known {
+    InOrder { next: u32, last: u32 },
+    Sorted(std::vec::IntoIter<(Key, u32)>),
+}
+
+impl Known {
+    /// `last_index` is the number given last: near the highest there is, new
+    /// sessions may come in front of old ones.
+    fn of(table: &Table, last_index: u32) -> Self {
+        let keys = || table.iter().map(|row| (row.key(), row.index()));
+        let last = keys().last().map_or(0, |(_, index)| index);
+        if last <= last_index && last_index < u32::MAX / 2 && keys().is_sorted() {
+            return Self::InOrder { next: 1, last };
+        }
+        let mut sorted: Vec<_> = keys().collect();
+        sorted.sort_unstable();
+        Self::Sorted(sorted.into_iter())
+    }
+
+    fn next_if(&mut self, table: &Table, wanted: impl Fn(Key) -> bool) -> Option<(Key, u32)> {
+        match self {
+            Self::InOrder { next, last } => {
+                let row = table.at_or_behind(*next).filter(|row| row.index() <= *last)?;
+                let found = Some((row.key(), row.index())).filter(|(key, _)| wanted(*key))?;
+                // Behind the last one there are only those that came since.
+                *next = found.1 + 1;
+                Some(found)
+            }
+            Self::Sorted(sorted) => {
+                let found = sorted.as_slice().first().copied().filter(|(key, _)| wanted(*key))?;
+                sorted.next();
+                Some(found)
+            }
+        }
     }
 }
 

@@ -477,6 +477,16 @@ impl<'a> ResponseWriter<'a> {
         fits
     }
 
+    /// Octets so far, for [`ResponseWriter::take_back`].
+    pub fn mark(&self) -> usize {
+        self.writer.len()
+    }
+
+    /// Takes back the variables that were appended since `mark`.
+    pub fn take_back(&mut self, mark: usize) {
+        self.writer.truncate(mark);
+    }
+
     /// Says that variable `index` (from 1; 0 for none) failed; all variables
     /// are taken back.
     pub fn fail(&mut self, error: ErrorStatus, index: u16) {

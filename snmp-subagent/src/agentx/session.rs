@@ -793,23 +793,28 @@ fn repeat<V: View + ?Sized>(
     max_repetitions: u16,
     limit: usize,
 ) {
+    let first = response.mark();
     for _ in 0..max_repetitions {
+        let mark = response.mark();
         let mut found = false;
         for range in &mut *ranges {
-            match view.next(&range.start, range.include, range.end.as_ref()) {
+            let next = view.next(&range.start, range.include, range.end.as_ref());
+            let fits = match next {
                 Some((name, value)) => {
-                    if !response.varbind(&name, &value, limit) {
-                        return;
-                    }
+                    let fits = response.varbind(&name, &value, limit);
                     range.start = name;
                     range.include = false;
                     found = true;
+                    fits
                 }
-                None => {
-                    if !response.varbind(&range.start, &Value::EndOfMibView, limit) {
-                        return;
-                    }
+                None => response.varbind(&range.start, &Value::EndOfMibView, limit),
+            };
+            if !fits {
+                // Whole repetitions where there is one: those are rows.
+                if mark > first {
+                    response.take_back(mark);
                 }
+                return;
             }
         }
         if !found {
