@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use pptp_probe::gateway::tracker::LinkChange;
@@ -38,6 +38,9 @@ const PAUSE: u32 = 9;
 /// Of a second: by so many may two answers of a master differ.
 const HUNDREDTHS: u32 = 100;
 
+/// A moment that readers share lasts so long, if nothing new is published.
+const LASTS: Duration = Duration::from_millis(20);
+
 const TOPIC: &str = "collect";
 
 /// What the thread is told.
@@ -56,6 +59,7 @@ pub enum Told {
 pub struct Collector {
     shared: Arc<Shared>,
     told: Sender<Told>,
+    last: Mutex<Option<Arc<Moment>>>,
 }
 
 struct Shared {
@@ -146,7 +150,7 @@ impl Collector {
         if is_live {
             watch_links(told.clone(), log)?;
         }
-        Ok(Self { shared, told })
+        Ok(Self { shared, told, last: Mutex::default() })
     }
 
     /// Serves made-up sessions, and starts nothing.
@@ -154,7 +158,7 @@ impl Collector {
         let now = now();
         let facts = synthetic::facts(rows, now.instant, now.wall);
         let (told, _) = mpsc::channel();
-        Self { shared: Arc::new(Shared::new(work, facts, true)), told }
+        Self { shared: Arc::new(Shared::new(work, facts, true)), told, last: Mutex::default() }
     }
 
     /// The facts published last.
@@ -167,7 +171,17 @@ impl daemon::Source for Collector {
     type View = Moment;
 
     fn view(&self) -> Arc<Moment> {
-        Arc::new(self.shared.moment(Instant::now()))
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(moment)
+                if now.saturating_duration_since(moment.now) < LASTS
+                    && Arc::ptr_eq(&moment.facts, &*self.shared.published()) =>
+            {
+                Arc::clone(moment)
+            }
+            _ => Arc::clone(last.insert(Arc::new(self.shared.moment(now)))),
+        }
     }
 
     fn metrics(&self, exposition: Exposition) -> String {
@@ -222,7 +236,11 @@ impl Shared {
     }
 
     fn facts(&self) -> Arc<Facts> {
-        Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.published())
+    }
+
+    fn published(&self) -> RwLockReadGuard<'_, Arc<Facts>> {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is served now.

@@ -264,19 +264,36 @@ impl Node {
     fn at_or_behind(&self, index: u32, wanted: u16) -> Option<RowRef<'_>> {
         match self {
             Self::Leaf(leaf) => {
-                let at = leaf.rows.partition_point(|row| row.index < index);
+                let at = leaf.position(index);
                 let row = leaf.rows[at..].iter().find(|row| row.known & wanted == wanted)?;
                 Some(RowRef { row, leaf })
             }
-            Self::Inner(children) => {
-                let behind = children.partition_point(|child| child.first <= index);
-                let candidates = children[behind.saturating_sub(1)..].iter();
-                candidates
-                    .filter(|child| child.known & wanted == wanted)
-                    .find_map(|child| child.node.at_or_behind(index, wanted))
-            }
+            Self::Inner(children) => children[child_of(children, index)..]
+                .iter()
+                .filter(|child| child.known & wanted == wanted)
+                .find_map(|child| child.node.at_or_behind(index, wanted)),
         }
     }
+}
+
+/// The child below which `index` is, if it is anywhere. Most tables have few
+/// gaps, so it is most often where it would be without any.
+fn child_of(children: &[Child], index: u32) -> usize {
+    let (Some(first), Some(last)) = (children.first(), children.last()) else { return 0 };
+    let (low, high) = (first.first, last.first);
+    if index <= low {
+        return 0;
+    }
+    if index >= high {
+        return children.len() - 1;
+    }
+    let (above, span) = (u64::from(index - low), u64::from(high - low));
+    let guess = (above * (children.len() as u64 - 1) / span) as usize;
+    let next = children.get(guess + 1).map_or(u32::MAX, |child| child.first);
+    if children[guess].first <= index && index < next {
+        return guess;
+    }
+    children.partition_point(|child| child.first <= index).saturating_sub(1)
 }
 
 /// Whether a row was added, and what does not fit into `node` any more.
@@ -288,8 +305,7 @@ fn put(node: &mut Arc<Node>, record: &Record) -> (bool, Option<Arc<Node>>) {
             (added.is_some(), right.map(|right| Arc::new(Node::Leaf(right))))
         }
         Node::Inner(children) => {
-            let behind = children.partition_point(|child| child.first <= record.index);
-            let at = behind.saturating_sub(1);
+            let at = child_of(children, record.index);
             let (added, split) = put(&mut children[at].node, record);
             children[at].renew();
             if let Some(right) = split {
@@ -312,8 +328,7 @@ fn remove(node: &mut Arc<Node>, index: u32) -> bool {
             leaf.rows.is_empty()
         }
         Node::Inner(children) => {
-            let behind = children.partition_point(|child| child.first <= index);
-            let at = behind.saturating_sub(1);
+            let at = child_of(children, index);
             if remove(&mut children[at].node, index) {
                 children.remove(at);
             } else {
@@ -340,9 +355,19 @@ fn strings(session: &Session) -> [&[u8]; 5] {
 }
 
 impl Leaf {
+    /// Where the first row with `index` or more stands, or would.
+    fn position(&self, index: u32) -> usize {
+        let first = self.rows.first().map_or(0, |row| row.index);
+        let guess = index.saturating_sub(first) as usize;
+        match self.rows.get(guess) {
+            Some(row) if row.index == index => guess,
+            _ => self.rows.partition_point(|row| row.index < index),
+        }
+    }
+
     /// Where the row stands, if there was none with its index.
     fn put(&mut self, record: &Record) -> Option<usize> {
-        let at = self.rows.partition_point(|row| row.index < record.index);
+        let at = self.position(record.index);
         let there = self.rows.get(at).is_some_and(|row| row.index == record.index);
         if there {
             let old = self.rows[at];
