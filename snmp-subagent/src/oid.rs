@@ -13,7 +13,7 @@ use std::str::FromStr;
 pub const MAX_LENGTH: usize = 128;
 
 /// Sub-identifiers kept in place.
-const INLINE: usize = 23;
+const INLINE: usize = 19;
 
 /// An object identifier.
 #[derive(Clone)]
@@ -113,6 +113,22 @@ impl Oid {
             }
         }
         Ok(())
+    }
+
+    /// `parts` one behind the other.
+    ///
+    /// # Errors
+    /// [`TooLong`].
+    pub fn joined(parts: [&[u32]; 2]) -> Result<Self, TooLong> {
+        let [head, tail] = parts;
+        let length = head.len() + tail.len();
+        if length > INLINE {
+            return Self::try_from(&parts.concat()[..]);
+        }
+        let mut ids = [0; INLINE];
+        ids[..head.len()].copy_from_slice(head);
+        ids[head.len()..length].copy_from_slice(tail);
+        Ok(Self(Repr::Inline { length: length as u8, ids }))
     }
 
     /// `length` zeros, to be written over.
@@ -277,6 +293,7 @@ mod tests {
         ) {
             let mut oid = Oid::try_from(&a[..]).unwrap();
             oid.append(&b).unwrap();
+            prop_assert_eq!(Oid::joined([&a, &b]).unwrap(), oid.clone());
             prop_assert_eq!(oid.as_slice(), &[a, b].concat()[..]);
         }
 

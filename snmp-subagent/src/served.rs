@@ -234,13 +234,14 @@ impl<'a> Served<'a> {
         }
     }
 
-    fn name(&self, group: Group, column: u32, index: Index) -> Option<Oid> {
-        let mut name = self.root.clone();
-        let head = [1, group as u32, 1, column];
-        let head = if group == Group::Agent { &[1, 1, column][..] } else { &head };
-        name.append(head).ok()?;
-        name.append(&index[..group.index_length()]).ok()?;
-        Some(name)
+    fn name(&self, group: Group, column: u32, [a, b]: Index) -> Option<Oid> {
+        let table = [1, group as u32, 1, column, a, b];
+        let scalar = [1, 1, column, 0];
+        let below = match group {
+            Group::Agent => &scalar[..],
+            _ => &table[..4 + group.index_length()],
+        };
+        Oid::joined([self.root.as_slice(), below]).ok()
     }
 
     /// The row at `index` or the first one behind it; rows that lack `column`
