@@ -123,13 +123,50 @@ struct Loose {
     last: LinkChange,
 }
 
+/// Sessions by the number of their interface, in order. Linux counts these
+/// numbers up, so nearly always a new one goes to the end.
+#[derive(Debug, Default)]
+struct Interfaces {
+    /// Of an interface that is gone the session is 0.
+    list: Vec<(u32, u32)>,
+    gone: usize,
+}
+
+impl Interfaces {
+    fn get(&self, if_index: u32) -> Option<u32> {
+        let at = self.list.binary_search_by_key(&if_index, |(if_index, _)| *if_index).ok()?;
+        Some(self.list[at].1).filter(|session| *session != 0)
+    }
+
+    fn insert(&mut self, if_index: u32, session: u32) {
+        match self.list.binary_search_by_key(&if_index, |(if_index, _)| *if_index) {
+            Ok(at) => {
+                let before = std::mem::replace(&mut self.list[at].1, session);
+                self.gone -= usize::from(before == 0);
+            }
+            Err(at) => self.list.insert(at, (if_index, session)),
+        }
+    }
+
+    fn remove(&mut self, if_index: u32) {
+        if let Ok(at) = self.list.binary_search_by_key(&if_index, |(if_index, _)| *if_index) {
+            let before = std::mem::replace(&mut self.list[at].1, 0);
+            self.gone += usize::from(before != 0);
+        }
+        if self.gone > self.list.len() / 2 {
+            self.list.retain(|(_, session)| *session != 0);
+            self.gone = 0;
+        }
+    }
+}
+
 /// The sessions of one server.
 #[derive(Debug)]
 pub struct Tracker {
     started: Instant,
     table: Table,
     last_index: u32,
-    by_interface: BTreeMap<u32, u32>,
+    by_interface: Interfaces,
     loose: BTreeMap<u32, Loose>,
     totals: Totals,
     users_changed: bool,
@@ -145,7 +182,7 @@ impl Tracker {
             started,
             table: Table::default(),
             last_index: 0,
-            by_interface: BTreeMap::new(),
+            by_interface: Interfaces::default(),
             loose: BTreeMap::new(),
             totals: Totals::default(),
             users_changed: false,
@@ -166,7 +203,7 @@ impl Tracker {
 
     /// Whether a session has the interface with this number.
     pub fn has_interface(&self, if_index: u32) -> bool {
-        self.by_interface.contains_key(&if_index)
+        self.by_interface.get(if_index).is_some()
     }
 
     /// Takes a full look: all sessions that there are, in the order of their
@@ -178,7 +215,6 @@ impl Tracker {
         now: Instant,
         wall: SystemTime,
     ) -> Vec<Change> {
-        let interfaces = self.by_interface.len();
         let mut known = Known::of(&self.table, self.last_index);
         for session in sessions {
             while let Some((_, index)) = known.next_if(&self.table, |key| key < session.key) {
@@ -192,12 +228,8 @@ impl Tracker {
         while let Some((_, index)) = known.next_if(&self.table, |_| true) {
             self.end(index, wall);
         }
-        if self.by_interface.len() > interfaces + interfaces / 8 {
-            // Filled in order, its nodes are half empty.
-            self.by_interface = std::mem::take(&mut self.by_interface).into_iter().collect();
-        }
         let by_interface = &self.by_interface;
-        self.loose.retain(|if_index, _| !by_interface.contains_key(if_index));
+        self.loose.retain(|if_index, _| by_interface.get(*if_index).is_none());
         if std::mem::take(&mut self.users_changed) {
             self.totals.users = self.count_users();
         }
@@ -208,7 +240,7 @@ impl Tracker {
     /// Takes what the kernel says of an interface. A session that ended before
     /// any full look saw it is told from this alone.
     pub fn link(&mut self, link: LinkChange, now: Instant, wall: SystemTime) -> Vec<Change> {
-        let row = self.by_interface.get(&link.if_index).and_then(|index| self.table.get(*index));
+        let row = self.by_interface.get(link.if_index).and_then(|index| self.table.get(index));
         match row {
             Some(row) => {
                 let mut record = row.record();
@@ -380,9 +412,9 @@ impl Tracker {
     /// Another session may have got the number meanwhile.
     fn leave_interface(&mut self, if_index: Option<u32>, index: u32) {
         if let Some(if_index) = if_index
-            && self.by_interface.get(&if_index) == Some(&index)
+            && self.by_interface.get(if_index) == Some(index)
         {
-            self.by_interface.remove(&if_index);
+            self.by_interface.remove(if_index);
         }
     }
 
@@ -743,6 +775,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn interfaces_are_a_map(steps in prop::collection::vec((0..30_u32, 0..5_u32), 0..300)) {
+            let (mut interfaces, mut model) = (Interfaces::default(), BTreeMap::new());
+            for (if_index, session) in steps {
+                if session == 0 {
+                    interfaces.remove(if_index);
+                    model.remove(&if_index);
+                } else {
+                    interfaces.insert(if_index, session);
+                    model.insert(if_index, session);
+                }
+                for if_index in 0..30 {
+                    prop_assert_eq!(interfaces.get(if_index), model.get(&if_index).copied());
+                }
+            }
+        }
+
         #[test]
         fn any_order_of_sessions_keeps_the_sums_right(
             looks in prop::collection::vec(prop::collection::vec((1..20_u32, 1..12_u8, 0..4_u64), 0..20), 0..20),
