@@ -34,7 +34,8 @@ pub fn table(snapshots: &[Snapshot], now: SystemTime) -> String {
                 let count = snapshot.sessions.len();
                 text.push_str(&format!("{kind} is {status}{told}, {count} sessions\n"));
             }
-            None => text.push_str("no gateway was found\n"),
+            None if snapshot.sessions.is_empty() => {}
+            None => text.push_str("sessions without a daemon\n"),
         }
         let mut rows = vec![
             ["USER", "FROM", "ADDRESS", "INTERFACE", "STATE", "UP", "IN", "OUT"].map(str::to_owned),
@@ -49,6 +50,9 @@ pub fn table(snapshots: &[Snapshot], now: SystemTime) -> String {
                 text.push_str(&format!("cannot read {name}: {why}\n"));
             }
         }
+    }
+    if snapshots.iter().all(|snapshot| snapshot.server.is_none() && snapshot.sessions.is_empty()) {
+        text.insert_str(0, "no gateway was found\n");
     }
     text
 }
@@ -218,6 +222,7 @@ mod tests {
         let started = snapshots[0].sessions[0].start.unwrap();
         let text = table(&snapshots, started + Duration::from_secs(3 * 3600 + 7 * 60));
         let lines: Vec<_> = text.lines().collect();
+        assert!(!text.contains("no gateway"), "{text}");
         assert!(lines[0].starts_with("poptop is up") && lines[0].ends_with("2 sessions"), "{text}");
         assert!(lines[1].starts_with("USER "), "{text}");
         assert!(lines[2].contains(" ppp0 ") && lines[2].contains(" 3h07m "), "{text}");
