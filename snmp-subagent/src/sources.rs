@@ -25,6 +25,7 @@ pub struct Looks {
     root: Root,
     sources: Vec<Source>,
     accel_ppp: AccelPpp,
+    conntrack: bool,
 }
 
 impl Looks {
@@ -35,6 +36,7 @@ impl Looks {
             root: Root::new(&config.root),
             sources: config.sources.0.clone().unwrap_or(all.to_vec()),
             accel_ppp: config.accel_ppp.clone(),
+            conntrack: config.conntrack,
         }
     }
 
@@ -45,7 +47,7 @@ impl Looks {
 
     /// Looks at each once; over at `deadline`.
     pub fn look(&self, wall: SystemTime, deadline: Instant) -> Vec<(Source, Snapshot)> {
-        let kernel = Kernel::read(&self.root, PORTS);
+        let kernel = Kernel::read(&self.root, PORTS, self.conntrack);
         let look = |source: &Source| {
             let snapshot = match source {
                 Source::Poptop => poptop::collect(&self.root, &kernel),

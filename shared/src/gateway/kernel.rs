@@ -4,6 +4,7 @@
 //! recorded answers, `net/*.netlink`, or the files.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::Root;
 use super::conntrack::{GreFlow, GrePackets, gre_flows};
@@ -27,11 +28,15 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Reads everything once. `ports` are those the gateways listen on.
-    pub fn read(root: &Root, ports: &[u16]) -> Self {
+    /// Reads everything once; GRE by connection tracking only where that is
+    /// asked for. `ports` are those the gateways listen on.
+    pub fn read(root: &Root, ports: &[u16], conntrack: bool) -> Self {
         let links = links(root);
         let connections = ControlConnections::read(root, ports);
-        let gre_flows = gre_flows(root);
+        let gre_flows = match conntrack {
+            true => gre_flows(root),
+            false => Err(io::ErrorKind::NotFound.into()),
+        };
         let sources = [
             Source::extra("ppp interfaces", SourceState::of(&links)),
             Source::extra("control connections", SourceState::of(&connections)),

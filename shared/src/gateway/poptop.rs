@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn look(root: &Root) -> Snapshot {
-        collect(root, &Kernel::read(root, &[1723]))
+        collect(root, &Kernel::read(root, &[1723], true))
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
     fn caller_with_one_connection_has_it_even_if_nobody_tells_whose_it_is() {
         let scratch = Scratch::of("poptop-netlink");
         let recorded = scratch.root();
-        let kernel = Kernel::read(&recorded, &[1723]);
+        let kernel = Kernel::read(&recorded, &[1723], true);
         let blind = std::env::temp_dir().join(format!("poptop-blind-{}", std::process::id()));
         std::fs::create_dir_all(blind.join("proc/1346")).unwrap();
         for path in ["run", "proc/stat", "proc/1346/stat", "proc/1346/status", "proc/1346/cmdline"]

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn look(root: &Root) -> Snapshot {
-        collect(root, &Kernel::read(root, &[]))
+        collect(root, &Kernel::read(root, &[], true))
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         scratch.remove("run/pppd2.tdb");
         let root = scratch.root();
         let listed = processes(&root, &[b"pppd"]).unwrap();
-        let kernel = Kernel::read(&root, &[]);
+        let kernel = Kernel::read(&root, &[], true);
         let pppds = Pppds::read(&root, &kernel);
         let session =
             |peer| pppds.session(Key::counted(1), &listed[0], None, Some(Ipv4Addr::from(peer)));
@@ -294,7 +294,7 @@ mod tests {
         });
         let root = scratch.root();
         let listed = processes(&root, &[b"pppd"]).unwrap();
-        let kernel = Kernel::read(&root, &[]);
+        let kernel = Kernel::read(&root, &[], true);
         let pppds = Pppds::read(&root, &kernel);
         let seen = pppds.session(Key::counted(1), &listed[0], None, None);
         assert_eq!((seen.state, seen.user, seen.peer), (State::Unknown, None, None));
