@@ -308,7 +308,7 @@ impl Limiter {
                 && !rates.off.contains(&Kind::NotificationsSuppressed)
             {
                 out.push(Alarm {
-                    count: over.suppressed,
+                    count: over.passed.saturating_add(over.suppressed),
                     limit: rates.limit,
                     window: rates.window,
                     suppressed: Some(kind),
@@ -408,7 +408,7 @@ mod tests {
         let passed = limiter.pass(vec![down()], &rates(2), &live, later);
         let kinds: Vec<_> = passed.iter().map(|alarm| alarm.kind).collect();
         assert_eq!(kinds, [Kind::NotificationsSuppressed, Kind::SessionDown]);
-        assert_eq!((passed[0].count, passed[0].suppressed), (1, Some(Kind::SessionDown)));
+        assert_eq!((passed[0].count, passed[0].suppressed), (3, Some(Kind::SessionDown)));
         let later = later + Duration::from_secs(60);
         assert_eq!(limiter.pass(vec![], &rates(2), &live, later), [], "and told once");
     }
