@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pptp_probe::gateway::session::{Kind, OperStatus, Snapshot, SourceState, State};
 use pptp_probe::gateway::tracker::{Change, Ended, LinkChange, TerminateCause, Tracker};
@@ -37,6 +37,10 @@ enum Table {
     Probe,
     Radius,
 }
+
+/// By so much may the start of one process differ between two looks: some
+/// tell it as an age in whole seconds.
+const SAME_START: Duration = Duration::from_secs(2);
 
 /// Everything that is known so far.
 pub struct Keeper {
@@ -75,6 +79,8 @@ type Callers = (Arc<[UserRow]>, Arc<[SubnetRow]>);
 struct Kept {
     source: Source,
     shown: Server,
+    /// When its process started, the last time that one ran.
+    start: Option<SystemTime>,
     tracker: Tracker,
     looked: bool,
     logins: Burst,
@@ -212,7 +218,8 @@ impl Keeper {
         let before = kept.tracker.table().len();
         let first = !std::mem::replace(&mut kept.looked, true);
         let changes = kept.tracker.update(snapshot.sessions, now.instant, now.wall);
-        let came_or_went = kept.tracker.table().len() != before || !changes.is_empty();
+        let went = changes.iter().any(|change| matches!(change, Change::Ended(_)));
+        let came_or_went = kept.tracker.table().len() != before || went;
         kept.shown.sessions = kept.tracker.table().clone();
         kept.shown.totals = kept.tracker.totals();
         if came_or_went {
@@ -235,9 +242,6 @@ impl Keeper {
         let changes = kept.tracker.link(link, now.instant, now.wall);
         kept.shown.sessions = kept.tracker.table().clone();
         kept.shown.totals = kept.tracker.totals();
-        if !changes.is_empty() {
-            self.touch(Table::Session, now);
-        }
         self.take(at, changes, now);
         self.judge(at);
     }
@@ -414,6 +418,7 @@ impl Keeper {
         self.servers.push(Kept {
             source,
             shown,
+            start: None,
             tracker: Tracker::new(self.started.instant),
             looked: false,
             logins: Burst::default(),
@@ -652,7 +657,10 @@ impl Kept {
             (shown.start, shown.memory, shown.cpu) = (None, None, None);
             return;
         };
-        if shown.start.is_some() && server.start != shown.start {
+        if let Some(start) = server.start
+            && let Some(before) = self.start.replace(start)
+            && start.duration_since(before).is_ok_and(|later| later > SAME_START)
+        {
             shown.since = now.instant;
         }
         shown.listen = server.listen.or(shown.listen);
@@ -679,10 +687,8 @@ fn subnet(address: Ipv4Addr, prefix: u8) -> [u8; 5] {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-    use std::time::SystemTime;
-
     use pptp_probe::gateway::session::{self, Key, Session, Traffic};
+    use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::alarms::Kind as Told;
@@ -865,6 +871,25 @@ mod tests {
     }
 
     #[test]
+    fn counters_begin_anew_with_another_process_alone() {
+        let mut bed = Bed::new("");
+        let running =
+            |start| server(None).map(|server| session::Server { start: Some(start), ..server });
+        let start = bed.now.wall;
+        bed.look_at(running(start), []);
+        let since = bed.facts().servers[0].since;
+        bed.look_at(running(start + Duration::from_millis(900)), []);
+        bed.look_at(running(start), []);
+        assert_eq!(bed.facts().servers[0].since, since, "an age is told in whole seconds");
+        bed.look_at(None, []);
+        bed.look_at(running(start), []);
+        assert_eq!(bed.facts().servers[0].since, since, "it was only not seen");
+        bed.look_at(None, []);
+        bed.look_at(running(bed.now.wall), []);
+        assert_eq!(bed.facts().servers[0].since, bed.now.instant);
+    }
+
+    #[test]
     fn server_is_named_as_configured_or_after_its_address() {
         let mut bed = Bed::new("");
         bed.look([]);
@@ -1005,6 +1030,10 @@ mod tests {
         assert_eq!(changed[Table::User as usize], came);
         bed.look([open(1, "alice")]);
         assert_eq!(bed.facts().agent.changed, changed);
+        bed.look([starting(1, State::Lcp)]);
+        bed.look([open(1, "alice")]);
+        let sessions = Table::Session as usize;
+        assert_eq!(bed.facts().agent.changed[sessions], came, "the row was there all the time");
         bed.look([]);
         let changed = bed.facts().agent.changed;
         assert_eq!(changed[Table::History as usize], Some(bed.now.instant));
