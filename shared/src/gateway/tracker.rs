@@ -309,7 +309,7 @@ impl Tracker {
         }
         let again = old.state == State::Open
             && match session.state {
-                State::Open => session.assigned != old.assigned,
+                State::Open => old.assigned.is_some() && session.assigned != old.assigned,
                 state => (State::CallWait..State::Open).contains(&state),
             };
         if again {
@@ -692,6 +692,14 @@ mod tests {
         assert_eq!(ended(&watch.look(5, [])).phase, Phase::Control);
         let totals = watch.tracker.totals();
         assert_eq!((totals.accepted, totals.failed, totals.starting), (1, 1, 0));
+    }
+
+    #[test]
+    fn address_that_becomes_known_late_is_no_renegotiation() {
+        let mut watch = Watch::new();
+        watch.look(5, [Session { assigned: None, ..open(1, 0) }]);
+        assert_eq!(watch.look(5, [open(1, 0)]), []);
+        assert_eq!(watch.only().watched.renegotiations, 0);
     }
 
     #[test]
