@@ -32,7 +32,8 @@ use crate::{daemon, metrics, own, synthetic};
 /// So long after the kernel said something all sources are read again: pppd
 /// writes its database a moment later.
 const SOON: Duration = Duration::from_millis(100);
-/// A look is followed by a pause of so many times its length.
+/// But not before so many times the length of the last look; one that is due
+/// anyway waits once its length.
 const PAUSE: u32 = 9;
 
 /// Of a second: by so many may two answers of a master differ.
@@ -300,8 +301,9 @@ impl Thread {
                     let began = Instant::now();
                     self.look();
                     let ended = Instant::now();
-                    earliest = ended + (ended - began) * PAUSE;
-                    next = (began + self.work.config.collect.interval).max(earliest);
+                    let took = ended - began;
+                    earliest = ended + took * PAUSE;
+                    next = (began + self.work.config.collect.interval).max(ended + took);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
