@@ -3,14 +3,20 @@
 //! Below systemd's journal a line begins with its level (sd-daemon(3)). Text
 //! may come from anywhere, so only printable ASCII goes out as it is. What is
 //! said of one topic again and again is said once, and counted until something
-//! else is said of it.
+//! else is said of it. A pipe that is full because nobody reads it loses lines
+//! and holds nobody up.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Longest line in characters, before it is escaped.
 const LONGEST_LINE: usize = 1000;
+/// Octets that a pipe takes without waiting once it is ready (PIPE_BUF).
+const AT_ONCE: usize = 4096;
 /// Topics that are remembered; one more, and all are forgotten.
 const MOST_TOPICS: usize = 4096;
 
@@ -44,7 +50,7 @@ impl Log {
     /// To standard error, below [`Level::Notice`] only if `is_verbose`.
     pub fn stderr(is_verbose: bool) -> Self {
         let is_prefixed = std::env::var_os("JOURNAL_STREAM").is_some();
-        Self::to(Box::new(io::stderr()), is_prefixed, is_verbose)
+        Self::to(Box::new(Unhurried(io::stderr())), is_prefixed, is_verbose)
     }
 
     /// To any writer; each line with its level in front if `is_prefixed`.
@@ -93,6 +99,23 @@ impl Log {
         line.push('\n');
         // There is nobody to tell.
         let _ = out.write_all(line.as_bytes());
+    }
+}
+
+/// Writes only what is taken at once, and at most [`AT_ONCE`] octets of it.
+struct Unhurried<W>(W);
+
+impl<W: Write + AsFd> Write for Unhurried<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut ready = [PollFd::new(&self.0, PollFlags::OUT)];
+        if poll(&mut ready, Some(&Timespec::default()))? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.0.write(&octets[..octets.len().min(AT_ONCE)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -154,5 +177,18 @@ pub(crate) mod tests {
         assert_eq!(lines.text(), "<3>probe: a\\n<0>b\\r\\u{1b}[31m\\u{202e}\n");
         log.say(Level::Error, "probe", &"x".repeat(100_000));
         assert!(lines.text().lines().all(|line| line.len() <= LONGEST_LINE + 3));
+    }
+
+    #[test]
+    fn pipe_that_nobody_reads_holds_nobody_up() {
+        let (reader, writer) = io::pipe().unwrap();
+        let log = Log::to(Box::new(Unhurried(writer)), false, false);
+        for number in 0..10_000 {
+            log.say(Level::Error, "probe", &format!("{number} {}", "\u{202e}".repeat(900)));
+        }
+        drop(log);
+        let text = io::read_to_string(reader).unwrap();
+        assert!(text.starts_with("probe: 0 "));
+        assert!(!text.contains("9999 "));
     }
 }
