@@ -78,8 +78,9 @@ pub(super) fn owners(root: &Root) -> HashMap<Box<[u8]>, u32> {
 }
 
 /// The records `pppdPID` of a database (tdb, version 6, byte order of the
-/// writer). Walks the hash chains: freed records hold old sessions. As many
-/// steps as fit into the file at most, whatever the chains say.
+/// writer). Walks the hash chains: freed records hold old sessions. Records do
+/// not overlap, so no more octets are read than the file has, whatever the
+/// chains and lengths say.
 fn parse(file: &[u8]) -> HashMap<u32, Variables> {
     let word = |at: usize| Some(u32::from_ne_bytes(*file.get(at..)?.first_chunk()?));
     let mut found = HashMap::new();
@@ -87,19 +88,22 @@ fn parse(file: &[u8]) -> HashMap<u32, Variables> {
         return found;
     }
     let buckets = word(36).unwrap_or(0) as usize;
-    let mut steps = file.len() / 24;
+    let mut left = file.len();
     for bucket in 0..buckets.min(file.len() / 4) {
         let mut next = word(168 + 4 * (bucket + 1));
-        while let Some(at) = next.filter(|at| *at != 0 && steps > 0).map(|at| at as usize) {
-            steps -= 1;
+        while let Some(at) = next.filter(|at| *at != 0).map(|at| at as usize) {
+            let Some(rest) = left.checked_sub(24) else { return found };
+            left = rest;
             next = word(at);
-            let record = || {
+            let mut record = || {
                 if word(at + 20)? != 0x2601_1999 {
                     return None;
                 }
                 let (key, rest) = file.get(at + 24..)?.split_at_checked(word(at + 8)? as usize)?;
+                let text = rest.get(..word(at + 12)? as usize)?;
+                left = left.checked_sub(key.len() + text.len())?;
                 let pid = number(key.strip_prefix(b"pppd")?)?;
-                Some((pid, parse_variables(rest.get(..word(at + 12)? as usize)?)))
+                Some((pid, parse_variables(text)))
             };
             found.extend(record());
         }
@@ -164,6 +168,26 @@ mod tests {
         );
         assert_eq!((seen.user, seen.assigned), (None, Some(Ipv4Addr::new(192, 168, 77, 1))));
         assert_eq!(seen.device.as_deref(), Some(&b"/dev/pts/0"[..]));
+    }
+
+    #[test]
+    fn record_that_follows_itself_is_read_once() {
+        let mut file = vec![0; 176];
+        file[..9].copy_from_slice(b"TDB file\n");
+        let mut put = |at: usize, word: u32| {
+            file.resize(file.len().max(at + 4), 0);
+            file[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        };
+        put(32, 0x2601_1967 + 6);
+        put(36, 1);
+        put(172, 176);
+        let length = 16 << 20;
+        for (at, word) in [(176, 176), (184, 5), (188, length), (196, 0x2601_1999)] {
+            put(at, word);
+        }
+        file.extend(b"pppd7");
+        file.resize(file.len() + length as usize, b';');
+        assert_eq!(parse(&file).len(), 1);
     }
 
     proptest::proptest! {
