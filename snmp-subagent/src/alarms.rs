@@ -244,8 +244,9 @@ impl Alarm {
                     (Value::NoSuchInstance | Value::NoSuchObject, Base::Gauge32) => {
                         Value::Gauge32(0)
                     }
-                    // unknown(1), none(1), resolve(1): there is no better.
-                    (Value::NoSuchInstance | Value::NoSuchObject, _) => Value::Integer(1),
+                    (Value::NoSuchInstance | Value::NoSuchObject, _) => {
+                        Value::Integer(unknown(table, column))
+                    }
                     (value, _) => value,
                 };
                 VarBind { name: cell, value }
@@ -260,6 +261,19 @@ impl Alarm {
             Object::Text => only(6, octets(&self.text)),
         });
         (name(&[0, self.kind as u32]), objects.collect())
+    }
+}
+
+/// What says that nothing is known in a column of an enumeration.
+fn unknown(table: u32, column: u32) -> i32 {
+    match (table, column) {
+        // InetAddressType.
+        (3, 8 | 11) | (4, 5 | 7) => 0,
+        // PptpTerminateCause.
+        (4, 14) => 101,
+        // PptpOperStatus, PptpResult.
+        (2 | 10, 7) | (8, 8) => 4,
+        _ => 1,
     }
 }
 

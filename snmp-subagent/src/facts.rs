@@ -41,7 +41,7 @@ pub struct Facts {
     pub failures: Arc<[FailureRow]>,
     /// By index.
     pub probes: Arc<[ProbeRow]>,
-    /// By index, from 1 without gaps.
+    /// By index.
     pub radius: Arc<[RadiusRow]>,
     /// By index.
     pub audit: Arc<[AuditRow]>,

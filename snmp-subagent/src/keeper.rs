@@ -208,6 +208,11 @@ impl Keeper {
             // Who does not answer is down; of who cannot be asked nothing is known.
             let down = snapshot.server.filter(|server| server.status == OperStatus::Down);
             kept.shown.status = down.as_ref().map_or(OperStatus::Unknown, |server| server.status);
+            if down.is_some() {
+                // Who does not answer was asked: that is news, and no old one.
+                kept.shown.read = now.instant;
+                (kept.shown.start, kept.shown.memory, kept.shown.cpu) = (None, None, None);
+            }
             kept.shown.status_text =
                 down.map_or(error.unwrap_or(blind), |server| server.status_text).into();
             return self.judge(at);
@@ -228,6 +233,7 @@ impl Keeper {
         if first {
             self.count_first(at, now);
         }
+        self.share_interfaces(at);
         self.take(at, changes, now);
         self.see_people(now);
         self.judge(at);
@@ -431,6 +437,16 @@ impl Keeper {
         self.servers.len() - 1
     }
 
+    /// An interface belongs to whoever has a session on it, though another one
+    /// heard of it first.
+    fn share_interfaces(&mut self, owner: usize) {
+        let (before, rest) = self.servers.split_at_mut(owner);
+        let Some((owner, behind)) = rest.split_first_mut() else { return };
+        for other in before.iter_mut().chain(behind) {
+            other.tracker.disown(&owner.tracker);
+        }
+    }
+
     /// Sessions that were there before us count for their users too.
     fn count_first(&mut self, at: usize, now: Now) {
         let (users, subnets) = (self.user_bounds(), self.subnet_bounds());
@@ -550,7 +566,7 @@ impl Keeper {
             };
             self.raised.push(Alarm::new(kind, [server.index], text));
         }
-        let Some(maximum) = server.maximum else { return };
+        let maximum = server.maximum.unwrap_or(u32::MAX);
         let percent = u64::from(self.config.notifications.capacity_percent);
         let limit = (u64::from(maximum) * percent).div_ceil(100);
         let is_full = u64::from(server.totals.open) >= limit.max(1);
@@ -574,7 +590,11 @@ impl Keeper {
         let prefix = self.config.subnets.prefix_v4;
         self.users.begin_look();
         self.subnets.begin_look();
-        for row in self.servers.iter().flat_map(|kept| kept.shown.sessions.iter()) {
+        let stale_after = self.config.notifications.stale_after;
+        let is_fresh =
+            |kept: &&Kept| now.instant.saturating_duration_since(kept.shown.read) <= stale_after;
+        let fresh = self.servers.iter().filter(is_fresh);
+        for row in fresh.flat_map(|kept| kept.shown.sessions.iter()) {
             let open = row.state() == State::Open;
             let traffic = row.traffic().copied().unwrap_or_default();
             if !row.user().is_empty() {
@@ -998,6 +1018,7 @@ mod tests {
             if_index: 9,
             if_name: b"ppp0"[..].into(),
             there,
+            begins: there,
             assigned: Some(Ipv4Addr::new(192, 168, 77, 10)),
             traffic: Some(Traffic::default()),
         };

@@ -355,6 +355,10 @@ impl<'a> Served<'a> {
     fn server(&self, server: &'a Server, column: u32) -> Option<Value<'a>> {
         let address = server.listen.map(|listen| listen.ip());
         let (totals, counted) = (&server.totals, &server.counted);
+        // What could not be refreshed does not pose as living.
+        if matches!(column, 9 | 10 | 12 | 13 | 16) && self.is_stale(server) {
+            return None;
+        }
         let counter = |count: Option<u32>| count.map(Value::Counter32);
         Some(match column {
             2 => text(&server.name),

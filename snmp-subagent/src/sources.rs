@@ -103,10 +103,9 @@ pub fn watch_links(told: Sender<Told>, log: Arc<Log>) -> io::Result<()> {
             };
             for event in batch {
                 let told_now = match event {
-                    LinkEvent::Up(link) | LinkEvent::Changed(link) => {
-                        Told::Link(change(link, true))
-                    }
-                    LinkEvent::Gone(link) => Told::Link(change(link, false)),
+                    LinkEvent::Up(link) => Told::Link(change(link, true, true)),
+                    LinkEvent::Changed(link) => Told::Link(change(link, true, false)),
+                    LinkEvent::Gone(link) => Told::Link(change(link, false, false)),
                     LinkEvent::Overrun => Told::Lost,
                 };
                 if told.send(told_now).is_err() {
@@ -118,11 +117,12 @@ pub fn watch_links(told: Sender<Told>, log: Arc<Log>) -> io::Result<()> {
     Ok(())
 }
 
-fn change(link: Link, there: bool) -> LinkChange {
+fn change(link: Link, there: bool, begins: bool) -> LinkChange {
     LinkChange {
         if_index: link.index,
         if_name: link.name,
         there,
+        begins,
         assigned: link.addresses.and_then(|addresses| addresses.peer),
         traffic: Some(link.traffic),
     }

@@ -87,6 +87,8 @@ pub struct LinkChange {
     pub if_name: Box<[u8]>,
     /// Whether it is there.
     pub there: bool,
+    /// Whether it takes packets from now on.
+    pub begins: bool,
     /// Address of the other end.
     pub assigned: Option<Ipv4Addr>,
     /// Its counters.
@@ -206,6 +208,11 @@ impl Tracker {
         self.by_interface.get(if_index).is_some()
     }
 
+    /// Forgets interfaces that another server has.
+    pub fn disown(&mut self, other: &Self) {
+        self.loose.retain(|if_index, _| !other.has_interface(*if_index));
+    }
+
     /// Takes a full look: all sessions that there are, in the order of their
     /// keys, each once. Whatever else is there comes late or not at all, but
     /// does no harm.
@@ -252,9 +259,13 @@ impl Tracker {
                 self.go_on(record.index, record.session, now, wall);
             }
             None if link.there => {
-                if self.loose.len() < MOST_LOOSE {
+                if link.begins && self.loose.len() < MOST_LOOSE {
                     let loose = Loose { since: wall, last: link.clone() };
-                    let loose = self.loose.entry(link.if_index).or_insert(loose);
+                    self.loose.entry(link.if_index).or_insert(loose);
+                }
+                // One that does not begin may be what is left of a session
+                // that was told already.
+                if let Some(loose) = self.loose.get_mut(&link.if_index) {
                     loose.last.assigned = link.assigned.or(loose.last.assigned);
                     loose.last.traffic = link.traffic.or(loose.last.traffic);
                 }
@@ -609,7 +620,14 @@ mod tests {
     fn link(if_index: u32, there: bool, octets_in: u64) -> LinkChange {
         let traffic = Traffic { octets_in, octets_out: 5, packets_in: 1, packets_out: 1 };
         let if_name = b"ppp0"[..].into();
-        LinkChange { if_index, if_name, there, assigned: None, traffic: Some(traffic) }
+        LinkChange {
+            if_index,
+            if_name,
+            there,
+            begins: there,
+            assigned: None,
+            traffic: Some(traffic),
+        }
     }
 
     fn ended(changes: &[Change]) -> &Ended {
@@ -771,6 +789,25 @@ mod tests {
         watch.link(1, link(1, false, 0));
         ended(&watch.look(1, []));
         assert_eq!(watch.tracker.totals().accepted, 1);
+    }
+
+    #[test]
+    fn word_that_comes_late_begins_nothing() {
+        let mut watch = Watch::new();
+        watch.look(5, [open(1, 0)]);
+        ended(&watch.look(5, []));
+        watch.link(0, LinkChange { begins: false, ..link(1, true, 5) });
+        assert_eq!(watch.link(0, link(1, false, 5)), [], "it was told once");
+    }
+
+    #[test]
+    fn interface_of_another_server_is_forgotten() {
+        let mut watch = Watch::new();
+        let mut other = Watch::new();
+        watch.link(1, link(1, true, 0));
+        other.look(1, [open(1, 0)]);
+        watch.tracker.disown(&other.tracker);
+        assert_eq!(watch.link(1, link(1, false, 9)), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pptp_probe::gateway::session::OperStatus;
 use pptp_probe::output::State;
-use pptp_probe::reason::Phase;
+use pptp_probe::reason::{Phase, Reason};
 
 use crate::alarms::{Alarm, Kind};
 use crate::facts::{PhaseRow, ProbeRow, RadiusCounters, RadiusRow, Times};
@@ -22,6 +22,7 @@ pub(super) struct Probes {
     watched: Vec<Watched>,
     radius: Vec<RadiusRow>,
     last_index: u32,
+    last_radius: u32,
 }
 
 struct Watched {
@@ -58,7 +59,8 @@ impl Series {
 
 impl Probes {
     pub(super) fn new(configured: &[Probe], now: Now) -> Self {
-        let mut probes = Self { watched: Vec::new(), radius: Vec::new(), last_index: 0 };
+        let mut probes =
+            Self { watched: Vec::new(), radius: Vec::new(), last_index: 0, last_radius: 0 };
         probes.reconfigure(configured, now);
         probes
     }
@@ -83,11 +85,13 @@ impl Probes {
             if rows.iter().any(same) {
                 continue;
             }
-            let index = rows.len() as u32 + 1;
             let row = match self.radius.iter().find(|row| same(row)) {
-                Some(row) => RadiusRow { index, ..row.clone() },
+                Some(row) => row.clone(),
                 None => RadiusRow {
-                    index,
+                    index: {
+                        self.last_radius += 1;
+                        self.last_radius
+                    },
                     name: name.into(),
                     service,
                     address: None,
@@ -101,6 +105,7 @@ impl Probes {
             };
             rows.push(row);
         }
+        rows.sort_by_key(|row| row.index);
         self.radius = rows;
     }
 
@@ -235,13 +240,13 @@ fn take_radius(row: &mut RadiusRow, run: &RadiusRun, raised: &mut Vec<Alarm>) {
     ] {
         *counter = counter.wrapping_add(more);
     }
-    // Whoever rejects a login answers.
+    // Whoever rejects a login answers; of whom nobody asked, nothing is known.
     let answered = run.accepts + run.rejects + run.challenges > 0;
     let status = match (answered, run.failure) {
         (true, None) => OperStatus::Up,
         (true, Some(_)) => OperStatus::Degraded,
-        (false, Some(_)) => OperStatus::Down,
-        (false, None) => OperStatus::Unknown,
+        (false, Some((_, reason))) if run.requests > 0 && !is_ours(reason) => OperStatus::Down,
+        (false, _) => OperStatus::Unknown,
     };
     let before = std::mem::replace(&mut row.status, status);
     let is_down = status == OperStatus::Down;
@@ -253,14 +258,24 @@ fn take_radius(row: &mut RadiusRow, run: &RadiusRun, raised: &mut Vec<Alarm>) {
     }
 }
 
+/// Whether a failure is one of this host.
+fn is_ours(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ResolverFailed
+            | Reason::Permission
+            | Reason::Local
+            | Reason::Interrupted
+            | Reason::Internal
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::net::SocketAddr;
     use std::os::unix::fs::OpenOptionsExt;
     use std::time::{Instant, SystemTime};
-
-    use pptp_probe::reason::Reason;
 
     use super::*;
     use crate::config::Config;
