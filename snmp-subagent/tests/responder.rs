@@ -6,7 +6,6 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,8 +21,16 @@ use pptp_snmp_subagent::snmp::usm::{Boots, EngineId, Local};
 use pptp_snmp_subagent::value::{Octets, Value, VarBind};
 use pptp_snmp_subagent::view::MapView;
 
-/// Nothing here takes longer, unless it does not work.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "../../tests/support/net_snmp.rs"]
+mod net_snmp;
+#[path = "../../tests/support/said.rs"]
+mod said;
+#[path = "../../tests/support/snmptrapd.rs"]
+mod snmptrapd;
+
+use net_snmp::{PATIENCE, State, ask};
+use snmptrapd::TrapDaemon;
+
 const TABLE: &str = "1.3.6.1.4.1.8072.9999.9999.1723.77.1";
 const ROWS: u32 = 200;
 const PROTOCOLS: [(Auth, &str); 5] = [
@@ -38,7 +45,7 @@ const PROTOCOLS: [(Auth, &str); 5] = [
 struct Agent {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
-    state: PathBuf,
+    state: State,
 }
 
 struct Shared {
@@ -77,33 +84,17 @@ impl Agent {
                 }
             }
         });
-        Self { address, shared, state: state() }
+        Self { address, shared, state: State::new() }
     }
 
     /// What a tool of Net-SNMP prints, names in numbers.
     fn ask(&self, tool: &str, arguments: &[&str], names: &[&str]) -> String {
-        let output = Command::new(tool)
-            .env("MIBS", "")
-            .env("SNMPCONFPATH", &self.state)
-            .env("SNMP_PERSISTENT_DIR", &self.state)
-            .args(["-On", "-t", "5", "-r", "0"])
-            .args(arguments)
-            .arg(self.address.to_string())
-            .args(names)
-            .output()
-            .expect("the tool runs");
-        let said = if output.status.success() { output.stdout } else { output.stderr };
-        String::from_utf8_lossy(&said).into_owned()
+        let address = self.address.to_string();
+        ask(&self.state, tool, &[&["-r", "0"], arguments, &[&address], names].concat())
     }
 
     fn counters(&self) -> Counters {
         self.shared.lock().expect("nobody panics").engine.counters()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.state);
     }
 }
 
@@ -117,17 +108,6 @@ fn engine_id() -> EngineId {
 
 fn local(started: Instant) -> Local {
     Local::new(Boots::first(engine_id()), started)
-}
-
-/// A directory of its own.
-fn state() -> PathBuf {
-    static COUNT: Mutex<u32> = Mutex::new(0);
-    let mut count = COUNT.lock().expect("nobody panics");
-    *count += 1;
-    let name = format!("responder-{}-{count}", std::process::id());
-    let state = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&state).expect("a directory can be made");
-    state
 }
 
 fn users() -> Vec<User> {
@@ -301,72 +281,24 @@ fn a_replayed_request_is_answered_inside_the_window_only() {
     assert!(agent.ask("snmpget", &arguments, &name).contains("user 7"));
 }
 
-/// An snmptrapd of its own; it ends with the test.
-struct TrapDaemon {
-    child: Child,
-    address: SocketAddr,
-    state: PathBuf,
-}
-
-impl TrapDaemon {
-    fn start() -> Self {
-        let state = state();
-        let free = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-        let address = free.local_addr().expect("it is bound");
-        drop(free);
-        let mut config = "authCommunity log public\nauthUser log none noauth\n".to_owned();
-        config += "createUser none\n";
-        config += &format!("createUser -e 0x{} none\n", engine_id());
-        for (auth, protocol) in PROTOCOLS {
-            for engine in [String::new(), format!("-e 0x{} ", engine_id())] {
-                let keys = "authpass1 AES privpass1";
-                config += &format!("createUser {engine}{auth} {protocol} {keys}\n");
-            }
-            config += &format!("authUser log {auth} priv\n");
+/// One that knows all users but `signed`, and the community `public`.
+fn trap_daemon() -> TrapDaemon {
+    let mut config = "authCommunity log public\nauthUser log none noauth\n".to_owned();
+    config += "createUser none\n";
+    config += &format!("createUser -e 0x{} none\n", engine_id());
+    for (auth, protocol) in PROTOCOLS {
+        for engine in [String::new(), format!("-e 0x{} ", engine_id())] {
+            let keys = "authpass1 AES privpass1";
+            config += &format!("createUser {engine}{auth} {protocol} {keys}\n");
         }
-        std::fs::write(state.join("snmptrapd.conf"), config).expect("a file can be written");
-        let child = Command::new("snmptrapd")
-            .env("MIBS", "")
-            .env("SNMPCONFPATH", &state)
-            .env("SNMP_PERSISTENT_DIR", &state)
-            .args(["-f", "-On", "-n", "-C", "-c"])
-            .arg(state.join("snmptrapd.conf"))
-            .arg("-Lf")
-            .arg(state.join("log"))
-            .arg(format!("udp:{address}"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("snmptrapd runs");
-        let daemon = Self { child, address, state };
-        daemon.wait_for("NET-SNMP version", 1);
-        daemon
+        config += &format!("authUser log {auth} priv\n");
     }
-
-    /// Until its log says this so often.
-    fn wait_for(&self, text: &str, times: usize) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let log = std::fs::read_to_string(self.state.join("log")).unwrap_or_default();
-            if log.matches(text).count() >= times {
-                return;
-            }
-            assert!(Instant::now() < until, "{times} of {text:?} in:\n{log}");
-        }
-    }
-}
-
-impl Drop for TrapDaemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.state);
-    }
+    TrapDaemon::start(&config, &["-On"])
 }
 
 #[test]
 fn traps_and_informs_of_both_versions_arrive() {
-    let daemon = TrapDaemon::start();
+    let daemon = trap_daemon();
     let mut receivers = Vec::new();
     for inform in [false, true] {
         let receiver = Receiver { address: Some(daemon.address), inform, ..Receiver::default() };
@@ -426,7 +358,7 @@ fn traps_and_informs_of_both_versions_arrive() {
     let reason = Some("it does not know the user");
     assert!(said.contains(&Event::Silent { receiver, reason }), "{said:?}");
     for number in 1..=3 {
-        daemon.wait_for(&format!(".{TABLE}.1.2.{number} = Gauge32: {number}"), 14);
+        daemon.said.wait_for(&format!(".{TABLE}.1.2.{number} = Gauge32: {number}"), 14, PATIENCE);
     }
-    daemon.wait_for(&format!(".1.3.6.1.6.3.1.1.4.1.0 = OID: .{TABLE}.0.1"), 42);
+    daemon.said.wait_for(&format!(".1.3.6.1.6.3.1.1.4.1.0 = OID: .{TABLE}.0.1"), 42, PATIENCE);
 }

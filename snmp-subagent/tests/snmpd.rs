@@ -5,10 +5,8 @@
 //! is built.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -24,72 +22,16 @@ use pptp_snmp_subagent::oid::Oid;
 use pptp_snmp_subagent::value::{Octets, Value};
 use pptp_snmp_subagent::view::MapView;
 
-/// Nothing here takes longer, unless it does not work.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "../../tests/support/net_snmp.rs"]
+mod net_snmp;
+#[path = "../../tests/support/snmpd.rs"]
+mod snmpd;
+
+use net_snmp::PATIENCE;
+use snmpd::Master;
+
 const TABLE: &str = "1.3.6.1.4.1.8072.9999.9999.1723.77.1";
 const ROWS: u32 = 40;
-
-/// An snmpd of its own; it ends with the test.
-struct Master {
-    child: Child,
-    port: u16,
-    agentx_port: u16,
-    state: PathBuf,
-}
-
-impl Master {
-    fn start() -> Self {
-        let [port, agentx_port] = free_ports();
-        let state = std::env::temp_dir().join(format!("snmpd-{}-{port}", std::process::id()));
-        Self::at(state, port, agentx_port)
-    }
-
-    fn at(state: PathBuf, port: u16, agentx_port: u16) -> Self {
-        let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testbed/snmpd/snmpd-local");
-        let child = Command::new(script)
-            .args(["--port", &port.to_string(), "--agentx-port", &agentx_port.to_string()])
-            .arg("--state")
-            .arg(&state)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the script runs");
-        Self { child, port, agentx_port, state }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.state.join("agentx.sock")
-    }
-
-    /// What a tool of Net-SNMP prints, names and types in numbers and words.
-    fn ask(&self, tool: &str, community: &str, arguments: &[&str]) -> String {
-        let output = Command::new(tool)
-            .env("MIBS", "")
-            .env("SNMPCONFPATH", &self.state)
-            .env("SNMP_PERSISTENT_DIR", self.state.join("persist"))
-            .args(["-v2c", "-c", community, "-On", "-t", "5", "-r", "1"])
-            .arg(format!("127.0.0.1:{}", self.port))
-            .args(arguments)
-            .output()
-            .expect("the tool runs");
-        let said = if output.status.success() { output.stdout } else { output.stderr };
-        String::from_utf8_lossy(&said).into_owned()
-    }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.state);
-    }
-}
-
-fn free_ports() -> [u16; 2] {
-    let sockets = [0; 2].map(|port| UdpSocket::bind(("127.0.0.1", port)).expect("a port is free"));
-    sockets.map(|socket| socket.local_addr().expect("it is bound").port())
-}
 
 enum Order {
     Notify(u32),
@@ -245,7 +187,7 @@ fn config(byte_order: ByteOrder) -> Config {
 #[test]
 fn the_tools_see_the_table_in_both_byte_orders() {
     for byte_order in [ByteOrder::Network, ByteOrder::Little] {
-        let master = Master::start();
+        let master = Master::start(&[]);
         let subagent = Subagent::start(config(byte_order), master.socket());
         subagent.wait_until_serving();
         let row = |column: u32| format!(".{TABLE}.1.{column}.7");
@@ -306,24 +248,19 @@ fn the_tools_see_the_table_in_both_byte_orders() {
 
 #[test]
 fn a_killed_master_is_served_again_and_no_notification_is_lost() {
-    let mut master = Master::start();
-    let agentx_port = free_ports()[0];
+    let mut master = Master::start(&[]);
     let subagent = Subagent::start(config(ByteOrder::Network), master.socket());
     subagent.wait_until_serving();
     for number in 0..10 {
         subagent.orders.send(Order::Notify(number)).expect("it runs");
     }
     for round in 1..=2 {
-        master.child.kill().expect("it runs");
-        master.child.wait().expect("it ended");
+        master.kill();
         subagent.wait_for(|event| *event == Event::Disconnected(Cause::Lost));
         for number in 0..10 {
             subagent.orders.send(Order::Notify(round * 10 + number)).expect("it runs");
         }
-        let port = master.port;
-        let state = master.state.clone();
-        drop(master);
-        master = Master::at(state, port, agentx_port);
+        master.restart();
         subagent.wait_until_serving();
         let got = master.ask("snmpget", "public", &[&format!("{TABLE}.1.2.7")]);
         assert!(got.ends_with("Gauge32: 7\n"), "{got}");
@@ -337,7 +274,7 @@ fn a_killed_master_is_served_again_and_no_notification_is_lost() {
 
 #[test]
 fn the_second_of_two_equal_subagents_is_refused_by_name() {
-    let master = Master::start();
+    let master = Master::start(&[]);
     let first = Subagent::start(config(ByteOrder::Network), master.socket());
     first.wait_until_serving();
     let second = Subagent::start(config(ByteOrder::Network), master.socket());
@@ -390,7 +327,7 @@ fn is_served_by_the_daemons_own_sockets(master: &Master, address: Address) {
 
 #[test]
 fn the_daemons_own_sockets_serve_over_unix_and_tcp() {
-    let master = Master::start();
+    let master = Master::start(&[]);
     // It listens on both at once.
     let until = Instant::now() + PATIENCE;
     while UnixStream::connect(master.socket()).is_err() && Instant::now() < until {
