@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::oid::Oid;
 use crate::value::Value;
 
 /// The text of `mibs/PPTP-SESSION-MIB.txt`.
@@ -188,9 +189,50 @@ impl Mib {
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
     }
+
+    /// The scalar or column that a variable is an instance of.
+    pub fn object_of(&self, variable: &Oid) -> Option<&Object> {
+        let is_above = |object: &&Object| variable.as_slice().starts_with(&object.oid);
+        self.objects.iter().find(|object| object.has_value() && is_above(object))
+    }
+
+    /// What of `variables` is not as the modules define it, a line each.
+    pub fn misfits<'a>(
+        &self,
+        variables: impl IntoIterator<Item = (&'a Oid, &'a Value<'a>)>,
+    ) -> Vec<String> {
+        let misfit = |(name, value): (&Oid, &Value<'_>)| match self.object_of(name) {
+            None => Some(format!("{name} is not defined")),
+            Some(object) if object.access != Access::ReadOnly => {
+                Some(format!("{name}: nobody may read {}", object.name))
+            }
+            Some(object) => {
+                let why = object.misfit(value)?;
+                Some(format!("{name} ({}) is {value:?}: {why}", object.name))
+            }
+        };
+        variables.into_iter().filter_map(misfit).collect()
+    }
+
+    /// The names of current objects without an instance among `variables`.
+    pub fn unserved(&self, variables: &[&Oid]) -> Vec<&str> {
+        let is_served = |object: &Object| {
+            variables.iter().any(|variable| variable.as_slice().starts_with(&object.oid))
+        };
+        let is_wanted = |object: &&Object| {
+            object.current && object.access == Access::ReadOnly && object.has_value()
+        };
+        let wanted = self.objects.iter().filter(is_wanted);
+        wanted.filter(|object| !is_served(object)).map(|object| object.name.as_str()).collect()
+    }
 }
 
 impl Object {
+    /// Whether it is a scalar or a column, and no table or row.
+    fn has_value(&self) -> bool {
+        !matches!(self.syntax.base, Base::Table | Base::Row)
+    }
+
     /// Why `value` is none of this object's; `None` when it is one.
     pub fn misfit(&self, value: &Value<'_>) -> Option<String> {
         let Syntax { base, ranges, labels, .. } = &self.syntax;
@@ -813,5 +855,35 @@ END
                 assert_ne!(object.access, Access::NotAccessible, "{}: {name}", notification.name);
             }
         }
+    }
+
+    #[test]
+    fn what_is_served_wrongly_or_not_at_all_is_named() {
+        let mib = mib();
+        let variable = |object: &str, index: &[u32]| {
+            let mut name = Oid::try_from(&mib.object(object).unwrap().oid[..]).unwrap();
+            name.append(index).unwrap();
+            name
+        };
+        let fits = (variable("pptpSessionState", &[1, 7]), Value::Integer(9));
+        let odd = (variable("pptpSessionState", &[1, 8]), Value::Integer(99));
+        let hidden = (variable("pptpSessionIndex", &[1, 8]), Value::Gauge32(8));
+        let unknown = (Oid::try_from(&ROOT[..]).unwrap(), Value::Integer(1));
+        let served = [&fits, &odd, &hidden, &unknown];
+        assert_eq!(mib.object_of(&fits.0).unwrap().name, "pptpSessionState");
+        let misfits = mib.misfits(served.map(|(name, value)| (name, value)));
+        assert_eq!(
+            misfits,
+            [
+                format!("{} (pptpSessionState) is Integer(99): 99 has no label", odd.0),
+                format!("{}: nobody may read pptpSessionIndex", hidden.0),
+                format!("{} is not defined", unknown.0),
+            ]
+        );
+        let unserved = mib.unserved(&served.map(|(name, _)| name));
+        assert!(unserved.contains(&"pptpSessionUser") && unserved.contains(&"pptpAgentVersion"));
+        assert!(!unserved.contains(&"pptpSessionState"), "it is served");
+        assert!(!unserved.contains(&"pptpSessionIndex"), "it is not accessible");
+        assert!(!unserved.contains(&"pptpSessionTable"), "it has no value");
     }
 }
