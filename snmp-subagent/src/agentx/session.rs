@@ -100,8 +100,7 @@ pub enum Event {
     /// A connection is wanted: [`Session::handle_connected`] or
     /// [`Session::handle_closed`] says how it went.
     Connect,
-    /// Everything that the master takes is registered; once for each
-    /// connection.
+    /// All regions are registered; once for each connection.
     Serving {
         /// h.sessionID.
         session_id: u32,
@@ -199,7 +198,9 @@ struct Established {
     registrations: Vec<Registration>,
     capabilities_asked: bool,
     /// When all regions were asked for.
-    serving_since: Option<Instant>,
+    settled_since: Option<Instant>,
+    /// Whether all regions are registered, and that was told.
+    serving: bool,
     /// When the master was last heard.
     heard_at: Instant,
     malformed: u32,
@@ -455,11 +456,12 @@ impl Session {
             State::Waiting { .. } => "waiting before the next attempt to connect",
             State::Connecting => "connecting to the master",
             State::Opening { .. } => "waiting for the answer to Open",
-            State::Established(Established { awaited, .. }) => match awaited {
+            State::Established(Established { awaited, serving, .. }) => match awaited {
                 Some((_, Request::Register { .. })) => "waiting for the answer to Register",
                 Some((_, Request::AddAgentCaps)) => "waiting for the answer to AddAgentCaps",
                 Some((_, Request::Notify)) => "waiting for the answer to Notify",
                 Some((_, Request::Ping)) => "waiting for the answer to Ping",
+                None if !serving => "waiting before the tree is asked for again",
                 None => "serving the master",
             },
             State::Closing { .. } => "waiting for the answer to Close",
@@ -573,7 +575,8 @@ impl Session {
             awaited: None,
             registrations: vec![Registration::Wanted; self.config.regions.len()],
             capabilities_asked: false,
-            serving_since: None,
+            settled_since: None,
+            serving: false,
             heard_at: now,
             malformed: 0,
         });
@@ -635,8 +638,10 @@ impl Session {
                 Request::AddAgentCaps
             }
             None => {
-                if established.serving_since.is_none() {
-                    established.serving_since = Some(now);
+                established.settled_since.get_or_insert(now);
+                let is_registered = |region| matches!(region, &Registration::Registered);
+                if !established.serving && established.registrations.iter().all(is_registered) {
+                    established.serving = true;
                     self.events.push_back(Event::Serving { session_id });
                 }
                 if !self.notifications.is_empty() {
@@ -714,7 +719,7 @@ impl Session {
     fn disconnect(&mut self, cause: Cause, now: Instant) {
         match &self.state {
             State::Closing { .. } => return self.finish(),
-            State::Established(Established { serving_since: Some(since), .. })
+            State::Established(Established { settled_since: Some(since), .. })
                 if *since + LONGEST_DELAY <= now =>
             {
                 self.attempts = 0;
