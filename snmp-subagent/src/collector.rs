@@ -173,10 +173,13 @@ impl daemon::Source for Collector {
 
     fn view(&self) -> Arc<Moment> {
         let now = Instant::now();
+        let clock = self.shared.clock(now);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
+            // A master that came meanwhile has a clock of its own.
             Some(moment)
                 if now.saturating_duration_since(moment.now) < LASTS
+                    && moment.clock == clock
                     && Arc::ptr_eq(&moment.facts, &*self.shared.published()) =>
             {
                 Arc::clone(moment)
