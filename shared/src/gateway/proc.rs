@@ -2,6 +2,7 @@
 //! left out, and so is one not run by root: anybody can choose a title.
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use super::{Root, number};
@@ -49,16 +50,41 @@ pub fn processes(root: &Root, names: &[&[u8]]) -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// When the system was started; `None` when nothing tells.
+/// When the system was started; `None` when nothing tells. `/proc/stat` tells
+/// the second alone, and a file that was written a moment before a process
+/// would look younger than it; so the live system adds the rest.
 pub fn boot_time(root: &Root) -> Option<SystemTime> {
+    /// Looked for once: whoever compares two looks must find the same.
+    static REST: OnceLock<Duration> = OnceLock::new();
     let stat = root.read("proc/stat", 1 << 20).ok()?;
     let seconds = field(&stat, b"btime ").and_then(number)?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    let boot = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    if !root.is_live() {
+        return Some(boot);
+    }
+    let rest = || {
+        let uptime = root.read("proc/uptime", 64).unwrap_or_default();
+        rest_of_second(boot, SystemTime::now(), &uptime)
+    };
+    boot.checked_add(*REST.get_or_init(rest))
 }
 
 /// The wall clock at `ticks` since boot.
 pub fn wall_clock(boot: Option<SystemTime>, ticks: u64) -> Option<SystemTime> {
     boot?.checked_add(Duration::from_millis(ticks.checked_mul(1000 / TICKS)?))
+}
+
+/// How far into the second `boot` the system was started, in hundredths as
+/// `/proc/uptime` counts; nothing where that is not of this system's start.
+fn rest_of_second(boot: SystemTime, now: SystemTime, uptime: &[u8]) -> Duration {
+    const TICK: Duration = Duration::from_millis(1000 / TICKS);
+    const SECOND: Duration = Duration::from_secs(1);
+    let rest = || {
+        let up = number::<f64>(uptime.split(|octet| *octet == b' ').next()?)?;
+        let started = now.checked_sub(Duration::try_from_secs_f64(up).ok()?)?;
+        started.duration_since(boot).ok().filter(|rest| *rest < SECOND + TICK)
+    };
+    rest().unwrap_or_default().min(SECOND - TICK)
 }
 
 fn process(root: &Root, pid: u32, names: &[&[u8]]) -> Option<Process> {
@@ -111,6 +137,27 @@ mod tests {
     fn name_with_parentheses_does_not_shift_the_fields() {
         let stat = b"7 (a) S 9 (b) S 3 0 0 0 0 0 0 0 0 0 5 20 300 4000 0 0 0 0 412 0";
         assert_eq!(parse_stat(stat), Some((&b"a) S 9 (b"[..], 3, 4325, 412)));
+    }
+
+    #[test]
+    fn uptime_tells_the_rest_of_the_second() {
+        let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_261_414);
+        let now = boot + Duration::from_millis(58_660);
+        for (uptime, rest) in [
+            ("57.87 53.80\n", 790),
+            ("58.66 0.00\n", 0),
+            ("57.66 0.00\n", 990),
+            // A container's own start, and nothing at all.
+            ("3.00 0.00\n", 0),
+            ("99.00 0.00\n", 0),
+            ("inf", 0),
+            ("-1", 0),
+            ("", 0),
+        ] {
+            let rest = Duration::from_millis(rest);
+            let seen = rest_of_second(boot, now, uptime.as_bytes());
+            assert!(seen.abs_diff(rest) < Duration::from_micros(1), "{uptime:?} {seen:?}");
+        }
     }
 
     proptest::proptest! {
