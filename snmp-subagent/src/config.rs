@@ -158,6 +158,15 @@ impl Fields for Config {
                 ));
             }
         }
+        let (interval, stale_after) = (self.collect.interval, self.notifications.stale_after);
+        if stale_after <= interval {
+            return Err(format!(
+                "[collect] interval is {}, but must be below [notifications] stale_after, {}: \
+                 sessions would be old before they are read again",
+                interval.write().unwrap_or_default(),
+                stale_after.write().unwrap_or_default(),
+            ));
+        }
         unique("[[responder.users]]", users())?;
         unique("[[probe]]", self.probes.iter().map(|probe| &probe.name))
     }

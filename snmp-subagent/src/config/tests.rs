@@ -77,6 +77,14 @@ fn keys(source: &str, comment: &str) -> Vec<String> {
 }
 
 #[test]
+fn data_is_not_old_before_it_is_read_again() {
+    let text = fault("[collect]\ninterval = \"30s\"\n");
+    assert!(text.ends_with("sessions would be old before they are read again"), "{text}");
+    let both = "[collect]\ninterval = \"60s\"\n[notifications]\nstale_after = \"61s\"\n";
+    assert_eq!(faults(both), [""; 0]);
+}
+
+#[test]
 fn an_empty_file_is_the_defaults() {
     let config = Config::parse("").unwrap();
     assert!(config == Config::default());
