@@ -293,11 +293,10 @@ impl Keeper {
         *failures = failures.wrapping_add(1);
         if kept.logins.add(limit, window, now.instant) {
             let text = format!(
-                "more than {limit} logins were rejected in {} s, the last one of {}{}: look \
+                "more than {limit} logins were rejected in {} s, the last one of {}: look \
                  whether a client has an old password, or block the address",
                 window.as_secs(),
-                String::from_utf8_lossy(failed.user).escape_debug(),
-                failed.peer.map(|peer| format!(" from {peer}")).unwrap_or_default(),
+                caller(failed.user, failed.peer),
             );
             self.raised.push(Alarm {
                 count: limit.saturating_add(1),
@@ -325,12 +324,18 @@ impl Keeper {
             let age = now.instant.saturating_duration_since(kept.shown.read);
             let is_stale = age > settings.stale_after;
             if is_stale != std::mem::replace(&mut kept.is_stale, is_stale) {
-                let kind = if is_stale { alarms::Kind::DataStale } else { alarms::Kind::DataFresh };
-                self.raised.push(Alarm::new(kind, [index], ""));
+                let name = &kept.shown.name;
+                self.raised.push(if is_stale {
+                    let text = format!("{name} was not read for {} s", age.as_secs());
+                    Alarm::new(alarms::Kind::DataStale, [index], text)
+                } else {
+                    Alarm::new(alarms::Kind::DataFresh, [index], format!("{name} is read again"))
+                });
             }
             if kept.logins.is_over(limit, window, now.instant) {
                 let count = kept.logins.count(window, now.instant);
-                let alarm = Alarm::new(alarms::Kind::AuthFailureRateCleared, [index], "");
+                let text = format!("{count} logins were rejected in {} s", window.as_secs());
+                let alarm = Alarm::new(alarms::Kind::AuthFailureRateCleared, [index], text);
                 self.raised.push(Alarm { count, limit, window, ..alarm });
             }
         }
@@ -478,7 +483,8 @@ impl Keeper {
         let server = &self.servers[at].shown;
         let Some(row) = server.sessions.get(index) else { return };
         let subnet = row.peer().map(|peer| subnet(peer, self.config.subnets.prefix_v4));
-        self.raised.push(Alarm::new(alarms::Kind::SessionUp, [server.index, index], ""));
+        let text = caller(row.user(), row.peer());
+        self.raised.push(Alarm::new(alarms::Kind::SessionUp, [server.index, index], text));
         if !row.user().is_empty() {
             self.users.count(row.user(), now, users);
         }
@@ -513,8 +519,9 @@ impl Keeper {
         }
         self.last_history = self.last_history.checked_add(1).unwrap_or(1);
         let index = self.last_history;
+        let text = caller(&user, session.peer);
+        self.raised.push(Alarm::new(alarms::Kind::SessionDown, [index], text));
         self.history.push_back(Arc::new(HistoryRow { index, server, ended }));
-        self.raised.push(Alarm::new(alarms::Kind::SessionDown, [index], ""));
         self.trim_history(now);
     }
 
@@ -696,6 +703,15 @@ impl Kept {
             (status, _) => (status, server.status_text.into()),
         };
     }
+}
+
+/// Who it is, as far as that is known.
+fn caller(user: &[u8], peer: Option<Ipv4Addr>) -> String {
+    let name = match user {
+        [] => "a caller without a name".to_owned(),
+        user => String::from_utf8_lossy(user).escape_debug().to_string(),
+    };
+    peer.map(|peer| format!("{name} from {peer}")).unwrap_or(name)
 }
 
 /// A subnet as octets: its first address, then the length of its prefix.

@@ -254,7 +254,7 @@ fn take_radius(row: &mut RadiusRow, run: &RadiusRun, raised: &mut Vec<Alarm>) {
         let text = run.failure.map_or("", |(_, reason)| reason.mend());
         raised.push(Alarm::new(Kind::RadiusDown, [row.index], text));
     } else if before == OperStatus::Down && !is_down && status != OperStatus::Unknown {
-        raised.push(Alarm::new(Kind::RadiusUp, [row.index], ""));
+        raised.push(Alarm::new(Kind::RadiusUp, [row.index], "it answers again"));
     }
 }
 
