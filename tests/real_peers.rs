@@ -7,17 +7,20 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[path = "support/bed.rs"]
+mod bed;
 #[path = "support/freeradius.rs"]
 mod freeradius;
 #[path = "support/seen.rs"]
 mod seen;
 
+use bed::Bed;
 use freeradius::FreeRadius;
 use seen::Seen;
 
@@ -28,46 +31,7 @@ const PASSWORD: &str = "Pr0be-secret";
 /// What the guest needs to end pppd and pptpctrl after the last message.
 const SETTLE: &str = "8";
 
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testbed/pptpd-vm")
-}
-
-/// A guest of its own; it ends with the test, however that ends.
-struct Bed {
-    name: String,
-}
-
 impl Bed {
-    fn new(name: &str) -> Self {
-        Self { name: format!("{name}-{}", std::process::id()) }
-    }
-
-    fn up(name: &str, options: &[&str]) -> Self {
-        let bed = Self::new(name);
-        let owner = std::process::id().to_string();
-        let arguments = [&["up", "--owner", &owner], options].concat();
-        bed.must(&arguments);
-        bed
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(script());
-        command.args(["--name", &self.name]).args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command of the bed that has to succeed; gives its output.
-    fn must(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().expect("the test bed's script runs");
-        assert!(
-            output.status.success(),
-            "{arguments:?} failed: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
     /// Runs a check in the bed's network.
     fn check(&self, binary: &str, arguments: &str, password: &str) -> Seen {
         Seen::new(&self.check_command(binary, arguments, password).output().expect("check runs"))
@@ -82,15 +46,6 @@ impl Bed {
     /// Processes of sessions that are left in the gateway.
     fn sessions(&self) -> String {
         self.must(&["sessions", "--wait", SETTLE])
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = self.command(&["log", "--last"]).status();
-        }
-        let _ = self.command(&["down"]).output();
     }
 }
 
@@ -204,9 +159,9 @@ struct Radius {
 
 impl Radius {
     fn beside(bed: &Bed) -> Self {
-        let script = script().with_file_name("freeradius").join("freeradius-local");
-        let script = script.display().to_string();
-        let mut command = bed.command(&["exec", &script, "--addr", RADIUS, "--port", "1812"]);
+        let script =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/testbed/freeradius/freeradius-local");
+        let mut command = bed.command(&["exec", script, "--addr", RADIUS, "--port", "1812"]);
         let process = FreeRadius::start(&mut command);
         let secret = std::env::temp_dir().join(format!("radius-secret-{}", std::process::id()));
         std::fs::write(&secret, "testing123\n").expect("it can be written");
