@@ -71,6 +71,12 @@ impl ControlConnections {
         self.by_caller.get(&address).copied().flatten()
     }
 
+    /// Whether a caller has several, so that only their owners tell which is
+    /// which.
+    pub fn has_several(&self, address: IpAddr) -> bool {
+        self.by_caller.get(&address).is_some_and(Option::is_none)
+    }
+
     fn of(sockets: Vec<TcpSocket>, ports: &[u16]) -> Self {
         let mut out = Self::default();
         // Without an inode it belongs to no process any more.
@@ -193,7 +199,7 @@ mod tests {
         };
         assert_eq!(seen.of_process(&root, 1346).unwrap(), Some(connection));
         assert_eq!(seen.of_caller(caller(3)), Some(connection));
-        assert_eq!(seen.of_caller(caller(4)), None);
+        assert_eq!((seen.of_caller(caller(4)), seen.has_several(caller(4))), (None, false));
         assert_eq!(
             seen.of_process(&root, 1155).unwrap_err().kind(),
             io::ErrorKind::NotFound,
@@ -228,7 +234,8 @@ mod tests {
             b"header\n 0: 02004D0A:06BB 03004D0A:A825 01 0:0 0:0 0 0 0 1133\n \
               1: 02004D0A:06BB 03004D0A:A826 01 0:0 0:0 0 0 0 1134\n",
         );
-        assert_eq!(ControlConnections::of(sockets.clone(), &[1723]).of_caller(caller(3)), None);
+        let seen = ControlConnections::of(sockets.clone(), &[1723]);
+        assert_eq!((seen.of_caller(caller(3)), seen.has_several(caller(3))), (None, true));
         sockets.pop();
         assert!(ControlConnections::of(sockets, &[1723]).of_caller(caller(3)).is_some());
     }

@@ -47,7 +47,10 @@ pub fn collect(root: &Root, kernel: &Kernel) -> Snapshot {
             let connection = match kernel.connections.of_process(root, control.pid) {
                 Ok(connection) => connection,
                 Err(error) => {
-                    if error.kind() == io::ErrorKind::PermissionDenied {
+                    let several = session
+                        .peer
+                        .is_some_and(|peer| kernel.connections.has_several(peer.into()));
+                    if several && error.kind() == io::ErrorKind::PermissionDenied {
                         owners = SourceState::Unreadable(format!("{error}: needs CAP_SYS_PTRACE"));
                     }
                     session.peer.and_then(|peer| kernel.connections.of_caller(peer.into()))
