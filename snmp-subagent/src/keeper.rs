@@ -573,7 +573,8 @@ impl Keeper {
             };
             self.raised.push(Alarm::new(kind, [server.index], text));
         }
-        let maximum = server.maximum.unwrap_or(u32::MAX);
+        // Of a server that is down nobody knows what it takes.
+        let Some(maximum) = server.maximum else { return };
         let percent = u64::from(self.config.notifications.capacity_percent);
         let limit = (u64::from(maximum) * percent).div_ceil(100);
         let is_full = u64::from(server.totals.open) >= limit.max(1);

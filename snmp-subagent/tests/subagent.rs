@@ -609,7 +609,8 @@ fn an_agent_of_our_own_tells_its_receivers_and_reads_its_configuration_again() {
     let mut user = "[[responder.users]]\nname = \"ops\"\n".to_owned();
     for word in ["auth", "priv"] {
         let path = state.path().join(word);
-        let options = OpenOptions::new().write(true).create(true).mode(0o600).open(&path);
+        let options =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let written =
             options.and_then(|mut file| file.write_all(format!("{word}pass1").as_bytes()));
         written.expect("a file can be written");
@@ -709,7 +710,7 @@ impl Churn {
         let proc = self.root.join("proc");
         let (from, to) = if caller.is_there { (&proc, &self.away) } else { (&self.away, &proc) };
         let mut pids = [caller.control, caller.pppd];
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             pids.reverse();
         }
         for pid in pids.map(|pid| pid.to_string()) {
