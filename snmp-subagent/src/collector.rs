@@ -39,6 +39,8 @@ const PAUSE: u32 = 9;
 /// Of a second: by so many may two answers of a master differ.
 const HUNDREDTHS: u32 = 100;
 
+/// What is told is taken together, so much at once.
+const AT_ONCE: usize = 1000;
 /// A moment that readers share lasts so long, if nothing new is published.
 const LASTS: Duration = Duration::from_millis(20);
 
@@ -293,21 +295,26 @@ impl Thread {
         let mut earliest = Instant::now();
         loop {
             let wait = next.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                let began = Instant::now();
+                self.look();
+                let ended = Instant::now();
+                let took = ended - began;
+                earliest = ended + took * PAUSE;
+                next = (began + self.work.config.collect.interval).max(ended + took);
+                continue;
+            }
             match orders.recv_timeout(wait) {
-                Ok(told) => {
-                    if self.hear(told) {
-                        next = next.min((Instant::now() + SOON).max(earliest));
+                Ok(first) => {
+                    // All that waits at once, but not so much that a look waits.
+                    for told in std::iter::once(first).chain(orders.try_iter().take(AT_ONCE)) {
+                        if self.hear(told) {
+                            next = next.min((Instant::now() + SOON).max(earliest));
+                        }
                     }
                     self.publish();
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let began = Instant::now();
-                    self.look();
-                    let ended = Instant::now();
-                    let took = ended - began;
-                    earliest = ended + took * PAUSE;
-                    next = (began + self.work.config.collect.interval).max(ended + took);
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }

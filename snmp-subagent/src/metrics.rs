@@ -275,13 +275,27 @@ fn servers(page: &mut Page, facts: &Facts, now: Instant) {
     });
 }
 
+/// A name as text; what is no UTF-8 as `\xff`.
+fn readable(name: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for octet in chunk.invalid() {
+            let _ = write!(text, "\\x{octet:02x}");
+        }
+    }
+    text
+}
+
 fn people(page: &mut Page, facts: &Facts, most: usize) {
     let mut users: Vec<_> = facts.users.iter().collect();
     users
         .sort_by_key(|row| std::cmp::Reverse(row.seen.octets_in.wrapping_add(row.seen.octets_out)));
     users.truncate(most);
-    let named: Vec<_> =
-        users.iter().map(|row| (String::from_utf8_lossy(&row.name), &row.seen)).collect();
+    let mut named: Vec<_> = users.iter().map(|row| (readable(&row.name), &row.seen)).collect();
+    // Two that read the same would be one series twice.
+    let mut said = std::collections::BTreeSet::new();
+    named.retain(|(name, _)| said.insert(name.clone()));
     page.gauge("pptp_user_sessions", "Open sessions of a user.", &named, |(name, seen), put| {
         put(&[("user", name)], seen.active.into());
     });
@@ -357,6 +371,18 @@ fn probes(page: &mut Page, facts: &Facts) {
     page.gauge("pptp_probe_lcp_loss_ratio", help, ran(), |probe, put| {
         if let Some(loss) = probe.loss {
             with(probe, &[], put, f64::from(loss) / 100.0);
+        }
+    });
+    let help = "Whether GRE packets pass in both directions, by the last run that got so far.";
+    page.gauge("pptp_gre_data_ok", help, ran(), |probe, put| {
+        let row = probe.phases.iter().find(|row| row.phase == Phase::Gre);
+        let Some(row) = row else { return };
+        with(probe, &[], put, f64::from(u8::from(row.reason.is_none())));
+    });
+    let help = "Runs whose login was accepted.";
+    page.counter("pptp_auth_success_total", help, ran(), |probe, put| {
+        if let Some(row) = probe.phases.iter().find(|row| row.phase == Phase::Auth) {
+            with(probe, &[], put, row.successes.into());
         }
     });
     let help = "When the last run began, seconds since 1970.";
@@ -441,6 +467,7 @@ mod tests {
             "pptp_probe_success{probe=\"synthetic\",target=\"192.0.2.1\"} 0",
             "pptp_probe_failure{probe=\"synthetic\",target=\"192.0.2.1\",phase=\"gre\",reason=\"gre_inbound_silent\"} 1",
             "pptp_connect_duration_seconds{probe=\"synthetic\",target=\"192.0.2.1\"} 0.038",
+            "pptp_gre_data_ok{probe=\"synthetic\",target=\"192.0.2.1\"} 0",
             "pptp_radius_up{server=\"192.0.2.2:1812\",service=\"auth\"} 1",
         ] {
             assert!(lines.iter().any(|line| line == wanted), "{wanted} in {lines:#?}");
@@ -463,7 +490,7 @@ mod tests {
         rows[0].name = Arc::from(&b"a\"} 7\n# \\\xff\x1b[2J"[..]);
         facts.users = rows.into();
         let lines = lines(&facts, 9, Exposition::Prometheus);
-        let expected = "pptp_user_sessions{user=\"a\\\"} 7\\n# \\\\\u{fffd}\u{fffd}[2J\"} 1";
+        let expected = "pptp_user_sessions{user=\"a\\\"} 7\\n# \\\\\\\\xff\u{fffd}[2J\"} 1";
         assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
     }
 

@@ -37,8 +37,11 @@ pub struct People {
 struct Person {
     index: u32,
     seen: Seen,
-    /// Octets of sessions that ended.
+    /// Octets of sessions that ended, and of those in the look under way.
     ended: Traffic,
+    current: Traffic,
+    /// The sum of both at the last look.
+    last: Traffic,
     /// Whether it has a session.
     there: bool,
 }
@@ -59,20 +62,19 @@ impl People {
         for person in self.rows.values_mut() {
             person.there = false;
             person.seen.active = 0;
-            person.seen.octets_in = person.ended.octets_in;
-            person.seen.octets_out = person.ended.octets_out;
+            person.current = Traffic::default();
         }
     }
 
     /// A session that is there.
     pub fn see(&mut self, key: &[u8], open: bool, traffic: Traffic, now: Now, bounds: Bounds) {
         if let Some(person) = self.person(key, now, bounds) {
-            let seen = &mut person.seen;
             person.there = true;
-            seen.active += u32::from(open);
-            seen.octets_in = seen.octets_in.wrapping_add(traffic.octets_in);
-            seen.octets_out = seen.octets_out.wrapping_add(traffic.octets_out);
-            seen.last = now.wall;
+            person.seen.active += u32::from(open);
+            person.seen.last = now.wall;
+            let current = &mut person.current;
+            current.octets_in = current.octets_in.wrapping_add(traffic.octets_in);
+            current.octets_out = current.octets_out.wrapping_add(traffic.octets_out);
         }
     }
 
@@ -84,6 +86,20 @@ impl People {
     /// Lets rows go that nothing was seen of, and makes room for those who
     /// found none.
     pub fn end_look(&mut self, bounds: Bounds, now: Now) {
+        for person in self.rows.values_mut() {
+            // A sum falls when an interface begins anew or a session turns out
+            // to be somebody else's; a counter does not.
+            let Person { ended, current, last, seen, .. } = person;
+            let sum = Traffic {
+                octets_in: ended.octets_in.wrapping_add(current.octets_in),
+                octets_out: ended.octets_out.wrapping_add(current.octets_out),
+                ..Traffic::default()
+            };
+            let more = |sum: u64, last: u64| sum.saturating_sub(last);
+            seen.octets_in = seen.octets_in.wrapping_add(more(sum.octets_in, last.octets_in));
+            seen.octets_out = seen.octets_out.wrapping_add(more(sum.octets_out, last.octets_out));
+            *last = sum;
+        }
         let before = self.rows.len();
         self.rows.retain(|_, person| {
             let unseen = now.wall.duration_since(person.seen.last).unwrap_or_default();
@@ -161,7 +177,9 @@ impl People {
                 quota: None,
                 since: now.instant,
             };
-            let person = Person { index, seen, ended: Traffic::default(), there: false };
+            let none = Traffic::default();
+            let person =
+                Person { index, seen, ended: none, current: none, last: none, there: false };
             self.rows.insert(key.into(), person);
             self.changed = true;
         }
@@ -216,6 +234,17 @@ mod tests {
         look(&mut people, 1, &[("alice", 11)]);
         let (index, _, seen) = people.rows()[0];
         assert_eq!((index, seen.active, seen.octets_in), (1, 1, 16));
+    }
+
+    #[test]
+    fn octets_never_run_backwards() {
+        let mut people = People::default();
+        look(&mut people, 0, &[("alice", 10), ("bob", 4)]);
+        look(&mut people, 1, &[("alice", 3), ("bob", 4)]);
+        assert_eq!(people.rows()[0].2.octets_in, 10, "the interface began anew");
+        look(&mut people, 2, &[("alice", 5), ("bob", 4)]);
+        assert_eq!(people.rows()[0].2.octets_in, 12);
+        assert_eq!(people.rows()[1].2.octets_in, 4);
     }
 
     #[test]
