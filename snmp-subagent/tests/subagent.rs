@@ -464,7 +464,7 @@ fn a_killed_master_is_served_again_and_told_what_happened_meanwhile() {
     let mut master = Master::start(&["--trap-to", &format!("udp:{}", receiver.address)]);
     let state = State::new();
     let switch = Switch::new(&state);
-    let config = configure(&state, &switch.collect(), "rate = 100\n[agentx]\nqueue = 2");
+    let config = configure(&state, &switch.collect(), "[agentx]\nqueue = 2");
     let daemon = Daemon::below(&master.socket().display().to_string(), &config, &[]);
     let wait = |text, times| daemon.said.wait_for(text, times, PATIENCE);
     let stop = AtomicBool::new(false);
@@ -721,7 +721,7 @@ impl Churn {
 }
 
 /// Reads the session table in rows, all columns at once, until it is told to
-/// stop; no row is half there. Tells how many rows it saw.
+/// stop; no row is half there. Tells how many it saw that have counters.
 fn read_rows(address: &str, stop: &AtomicBool) -> u32 {
     /// What a session has however little is known of it.
     const ALWAYS: [u32; 18] = [2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19, 20, 38, 41];
@@ -770,7 +770,7 @@ fn read_rows(address: &str, stop: &AtomicBool) -> u32 {
                 }
                 assert!(first > last, "{first:?} behind {last:?}: {printed}");
                 last = first;
-                seen += 1;
+                seen += u32::from(index(&25) == last);
             }
             if is_over {
                 break;
