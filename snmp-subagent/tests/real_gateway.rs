@@ -403,7 +403,8 @@ fn traffic_of_a_session_is_its_own(guests: &Guests) {
     assert_eq!(after.octets("alice"), before.octets("alice"));
     let [row] = &after.rows("pptpUserName", "probe")[..] else { panic!("{after:#?}") };
     assert_eq!(after.row("pptpUser", row)["InOctets"].number(), expected.0);
-    assert!(after.session("probe")["Idle"].number() <= 1, "{after:#?}");
+    let [busy, silent] = ["probe", "alice"].map(|user| after.session(user)["Idle"].number());
+    assert!(busy < silent, "idle for {busy} s and {silent} s");
 }
 
 /// With quiet links, so that two looks see the same counters.
@@ -444,7 +445,7 @@ fn sessions_are_those_of_the_gateway(guests: &Guests) {
         assert_eq!(session["ControlRetransmits"].number(), 0);
         let accepted = guests.logged(&format!("Client {peer} control connection started"));
         let early = accepted[0] - session["Start"].seconds();
-        assert!(early.abs() < 0.5, "{user} began {early} s before the gateway says");
+        assert!(early.abs() < 1.0, "{user} began {early} s before the gateway says");
         // Nothing tells these, so they are not there.
         for name in ["LocalMru", "LcpRtt", "GreLost", "Reauthentications"] {
             assert_eq!(session.get(name), None, "{name}");
