@@ -20,6 +20,9 @@ use crate::log::{Level, Log};
 /// Ports on which gateways listen.
 const PORTS: &[u16] = &[1723];
 
+/// Times that the kernel's word is asked for again in one run.
+const MOST_ERRORS: u32 = 10;
+
 /// Reads gateways.
 pub struct Looks {
     root: Root,
@@ -88,18 +91,21 @@ pub fn watch_links(told: Sender<Told>, log: Arc<Log>) -> io::Result<()> {
                 return log.say(Level::Warning, "links", &text);
             }
         };
+        let mut errors = 0;
         loop {
-            let batch = match events.wait(Duration::from_secs(3600)) {
+            let waited = events.wait(Duration::from_secs(3600));
+            let batch = match waited {
                 Ok(batch) => batch,
-                Err(error) => {
+                Err(error) if errors < MOST_ERRORS => {
+                    errors += 1;
                     log.say(Level::Warning, "links", &format!("lost the kernel's word: {error}"));
-                    std::thread::sleep(Duration::from_secs(1));
                     match LinkEvents::open() {
                         Ok(again) => events = again,
-                        Err(_) => continue,
+                        Err(error) => return log.say(Level::Error, "links", &over(&error)),
                     }
                     vec![LinkEvent::Overrun]
                 }
+                Err(error) => return log.say(Level::Error, "links", &over(&error)),
             };
             for event in batch {
                 let told_now = match event {
@@ -115,6 +121,12 @@ pub fn watch_links(told: Sender<Told>, log: Arc<Log>) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+fn over(error: &io::Error) -> String {
+    format!(
+        "the kernel tells no more of interfaces: {error}; restart, or short sessions are missed"
+    )
 }
 
 fn change(link: Link, there: bool, begins: bool) -> LinkChange {

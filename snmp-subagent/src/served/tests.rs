@@ -1,0 +1,135 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ROOT;
+use crate::mib_text::{Mib, PROBE_TC_MIB, SESSION_MIB};
+use crate::synthetic;
+use crate::view::MapView;
+
+fn with<T>(rows: u32, look: impl FnOnce(&Served<'_>) -> T) -> T {
+    let now = Instant::now();
+    let facts = synthetic::facts(rows, now, SystemTime::now());
+    let served = Served {
+        facts: &facts,
+        live: &Live::default(),
+        root: &ROOT.into(),
+        now: now + Duration::from_secs(1),
+        clock: Clock { uptime: 100_000, at: now },
+    };
+    look(&served)
+}
+
+fn walk<'a>(served: &'a Served<'_>) -> BTreeMap<Oid, Value<'a>> {
+    let mut found = BTreeMap::new();
+    let mut at = Oid::default();
+    while let Some((name, value)) = served.next(&at, false, None) {
+        assert!(name > at, "{name} comes behind {at}");
+        at = name.clone();
+        found.insert(name, value);
+    }
+    found
+}
+
+#[test]
+fn what_is_served_is_what_the_mib_defines() {
+    let mib = Mib::parse(&[PROBE_TC_MIB, SESSION_MIB]).unwrap();
+    with(3, |served| {
+        let found = walk(served);
+        assert_eq!(mib.misfits(&found), [""; 0]);
+        assert_eq!(mib.unserved(&found.keys().collect::<Vec<_>>()), [""; 0]);
+    });
+}
+
+#[test]
+fn every_variable_can_be_got_and_its_neighbours_cannot() {
+    with(3, |served| {
+        let found = walk(served);
+        assert!(found.len() > 200, "{}", found.len());
+        for (name, value) in &found {
+            assert_eq!(served.get(name), *value, "{name}");
+            let longer = name.child(0).unwrap();
+            assert_eq!(served.get(&longer), Value::NoSuchInstance, "{longer}");
+            let shorter = Oid::try_from(&name.as_slice()[..name.len() - 1]).unwrap();
+            assert!(
+                matches!(served.get(&shorter), Value::NoSuchInstance | Value::NoSuchObject),
+                "{shorter}"
+            );
+        }
+    });
+}
+
+#[test]
+fn sessions_of_a_silent_source_do_not_pose_as_living() {
+    let now = Instant::now();
+    let stale_after = Duration::from_secs(15);
+    let facts = Facts { stale_after, ..synthetic::facts(1, now, SystemTime::now()) };
+    let live = Live::default();
+    let root = ROOT.into();
+    let state = |later: Duration| {
+        let clock = Clock { uptime: 1, at: now };
+        let served = Served { facts: &facts, live: &live, root: &root, now: now + later, clock };
+        let mut name = root.clone();
+        name.append(&[1, 3, 1, 4, 1, 1]).unwrap();
+        format!("{:?}", served.get(&name))
+    };
+    assert_eq!(state(stale_after), "Integer(9)");
+    assert_eq!(state(stale_after + Duration::from_millis(1)), "NoSuchInstance");
+}
+
+#[test]
+fn time_stamp_is_the_same_whenever_it_is_asked_for() {
+    let at = Instant::now() + Duration::from_secs(1000);
+    let clock = Clock { uptime: 500, at };
+    let millis = Duration::from_millis;
+    assert_eq!(clock.uptime(at + millis(19)), 501);
+    assert_eq!(clock.uptime(at - millis(4_990)), 1);
+    assert_eq!(clock.uptime(at - millis(5_001)), 0, "before the agent started");
+    let wrapping = Clock { uptime: u32::MAX, at };
+    assert_eq!(wrapping.uptime(at + millis(20)), 1);
+}
+
+#[test]
+fn dates_are_those_of_the_calendar() {
+    // `date -u -d @SECONDS` printed these.
+    for (seconds, expected) in [
+        (0, [0x07, 0xb2, 1, 1, 0, 0, 0, 0, b'+', 0, 0]),
+        (951_782_399, [0x07, 0xd0, 2, 28, 23, 59, 59, 0, b'+', 0, 0]),
+        (951_782_400, [0x07, 0xd0, 2, 29, 0, 0, 0, 0, b'+', 0, 0]),
+        (1_795_250_602, [0x07, 0xea, 11, 21, 8, 43, 22, 0, b'+', 0, 0]),
+        (4_107_542_400, [0x08, 0x34, 3, 1, 0, 0, 0, 0, b'+', 0, 0]),
+    ] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(date(time), Value::OctetString(Octets::copy(&expected)), "{seconds}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn walk_from_anywhere_is_that_of_a_sorted_map(
+        rows in 0..4_u32,
+        starts in prop::collection::vec(
+            (prop::collection::vec(prop_oneof![0..5_u32, 5..45_u32, Just(u32::MAX)], 0..8), any::<bool>()),
+            1..200,
+        ),
+    ) {
+        with(rows, |served| {
+            let mut map = MapView::default();
+            for (name, value) in walk(served) {
+                map.insert(name, value.into_owned());
+            }
+            for (rest, include) in &starts {
+                let mut start = served.root.clone();
+                start.append(&[1]).unwrap();
+                start.append(rest).unwrap();
+                prop_assert_eq!(
+                    served.next(&start, *include, None),
+                    map.next(&start, *include, None),
+                    "{} {}", start, include
+                );
+            }
+            Ok(())
+        })?;
+    }
+}
