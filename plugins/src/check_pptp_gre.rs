@@ -200,6 +200,11 @@ fn list_auth(mut report: Report, findings: &[Finding]) -> Report {
     if !open.is_empty() {
         text.push_str(&format!("; not found out: {}", list(&open)));
     }
+    let obstacle =
+        |finding: &Finding| finding.obstacle.clone().filter(|_| finding.accepted.is_none());
+    if let Some(obstacle) = findings.iter().find_map(obstacle) {
+        text.push_str(&format!(" ({}: {})", obstacle.phase, obstacle.detail));
+    }
     report = report.detail(1, text).fact("auth_accepted", yes).fact("auth_refused", no);
     if open.is_empty() { report } else { report.fact("auth_unknown", open) }
 }
@@ -250,7 +255,11 @@ mod tests {
 
     #[test]
     fn headline_tells_what_was_found_out_about_authentication() {
-        let finding = |word: &str, accepted| Finding { protocol: word.parse().unwrap(), accepted };
+        let finding = |word: &str, accepted| Finding {
+            protocol: word.parse().unwrap(),
+            accepted,
+            obstacle: None,
+        };
         let (pap, chap) = (finding("pap", Some(false)), finding("chap", Some(true)));
         let eap = finding("eap", None);
         for (findings, summary) in [

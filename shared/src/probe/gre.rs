@@ -5,7 +5,9 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use super::{Allowance, Gateway, Observation, Prober, introduction, not_begun};
 use crate::method::{Method, MppePolicy};
@@ -20,6 +22,11 @@ use crate::proto::lcp::AuthPolicy;
 use crate::proto::link;
 use crate::proto::tunnel::{Config, Goal};
 use crate::reason::{Phase, Reason};
+
+/// Pauses before a candidate is tried again whose call did not come about: a
+/// gateway frees the place of a call a moment after it has ended.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
 
 /// Authentication as LCP knows it: EAP is one protocol, whatever runs inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +95,8 @@ pub struct Finding {
     pub protocol: Protocol,
     /// Whether the gateway would accept it; `None`: it could not be found out.
     pub accepted: Option<bool>,
+    /// What was in the way, where its own session failed.
+    pub obstacle: Option<Failure>,
 }
 
 /// Probes the GRE path, then the candidates.
@@ -124,24 +133,49 @@ pub async fn probe(
     let mut findings = Vec::new();
     for (&protocol, number) in wish.candidates.iter().zip(1u32..) {
         let first = seen.seen.proposals.first().map(Option::as_ref);
-        let accepted = match first {
+        let known = |accepted| Finding { protocol, accepted, obstacle: None };
+        findings.push(match first {
             // Not even LCP worked: there is nothing to ask.
-            None => None,
-            Some(proposal) if protocol.is(proposal) => Some(true),
+            None => known(None),
+            Some(proposal) if protocol.is(proposal) => known(Some(true)),
             // A gateway that asks for nothing authenticates nobody.
-            Some(None) => Some(false),
-            Some(_) if seen.seen.failure.is_some() || Instant::now() >= allowance.goal() => None,
+            Some(None) => known(Some(false)),
+            Some(_) if seen.seen.failure.is_some() => known(None),
             Some(_) => {
-                let policy = AuthPolicy::Candidate(protocol.0);
                 let magic = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9)) | 1;
-                let trial =
-                    prober.session(|call_id| config(Goal::Candidate, call_id, policy, magic)).await;
-                trial.seen.candidate
+                let policy = AuthPolicy::Candidate(protocol.0);
+                let config = |call_id| config(Goal::Candidate, call_id, policy.clone(), magic);
+                let (accepted, obstacle) = candidate(&mut prober, config).await;
+                Finding { protocol, accepted, obstacle }
             }
-        };
-        findings.push(Finding { protocol, accepted });
+        });
     }
     (seen, findings)
+}
+
+/// Finds out about one candidate; a call that did not come about is placed
+/// again while there is time.
+async fn candidate(
+    prober: &mut Prober<'_>,
+    config: impl Fn(u16) -> Config,
+) -> (Option<bool>, Option<Failure>) {
+    let mut pauses = PAUSES.iter();
+    let mut obstacle = None;
+    while Instant::now() < prober.allowance.goal() {
+        let seen = prober.session(&config).await.seen;
+        obstacle = seen.failure;
+        let no_call = obstacle.as_ref().is_some_and(|failure| {
+            failure.phase <= Phase::Call && failure.reason != Reason::Interrupted
+        });
+        let Some(&pause) = pauses.next().filter(|_| no_call && seen.candidate.is_none()) else {
+            return (seen.candidate, obstacle);
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = prober.interrupt.wait() => break,
+        }
+    }
+    (None, obstacle)
 }
 
 fn link_config(goal: Goal, auth: AuthPolicy, magic: u32) -> link::Config {
