@@ -20,6 +20,7 @@ pub mod auth;
 pub mod control_connection;
 pub mod gre;
 pub mod radius;
+pub mod tunnel;
 
 /// Where a gateway is.
 #[derive(Debug, Clone)]

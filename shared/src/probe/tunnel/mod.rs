@@ -1,0 +1,3 @@
+//! A user's traffic through the tunnel, each step measured on its own.
+
+pub mod way;

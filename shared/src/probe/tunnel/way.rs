@@ -1,0 +1,109 @@
+//! What a user's traffic goes by: the open tunnel, or in a test anything else
+//! that behaves like it. Everything that acts as a user would is written
+//! against these two traits.
+//!
+//! Times come from [`now`], so that tests run on the runtime's virtual clock.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The runtime's clock.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// IPv4 as a user of the tunnel has it.
+pub trait Way {
+    /// A TCP connection. Dropped, it is reset.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Segments;
+    /// Sends echoes and hears their answers.
+    type Pinger: Pinger;
+
+    /// Connects TCP from a port of our own, with buffers of so many octets
+    /// each way.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` for a reset, `HostUnreachable` for an ICMP error
+    /// (the text names its sender), `TimedOut` when `until` has passed,
+    /// `NotConnected` when the tunnel is gone.
+    fn connect(
+        &self,
+        to: SocketAddrV4,
+        buffer: usize,
+        until: Instant,
+    ) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Sends one UDP datagram from a random port of our own and waits for one
+    /// that comes from `to` and that `wanted` takes.
+    ///
+    /// # Errors
+    /// As [`Way::connect`]; `ConnectionRefused` is ICMP port unreachable.
+    fn ask(
+        &self,
+        to: SocketAddrV4,
+        question: &[u8],
+        wanted: impl Fn(&[u8]) -> bool,
+        until: Instant,
+    ) -> impl Future<Output = io::Result<Vec<u8>>>;
+
+    /// Echoes to a host inside the tunnel, don't fragment, or with `None` LCP
+    /// echoes to the gateway, which are never encrypted.
+    fn pinger(&self, to: Option<Ipv4Addr>) -> Self::Pinger;
+}
+
+/// What a TCP connection learned about the size of segments.
+pub trait Segments {
+    /// The largest segment that the peer allowed us, in octets of payload;
+    /// 536 where it said nothing (RFC 9293, section 3.7.1).
+    fn peer_mss(&self) -> u16;
+}
+
+/// Echoes to one place.
+pub trait Pinger {
+    /// Sends an echo; `length` counts the octets of the whole IPv4 datagram,
+    /// at least 28, or those of the LCP packet, at least 8. Gives the time at
+    /// which it left.
+    fn send(&mut self, sequence: u16, length: usize) -> Instant;
+
+    /// The next answer, in the order in which they came, duplicates included;
+    /// `None` when `until` has passed or the tunnel is gone.
+    fn heard(&mut self, until: Instant) -> impl Future<Output = Option<Heard>>;
+}
+
+/// An answer to an echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// When it arrived.
+    pub at: Instant,
+    /// Sequence number of the echo that it answers.
+    pub sequence: u16,
+    /// What it says.
+    pub answer: Answer,
+}
+
+/// What an answer to an echo says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The echo came back whole.
+    Reply {
+        /// As in [`Pinger::send`].
+        length: usize,
+    },
+    /// ICMP "fragmentation needed" (RFC 1191, section 4).
+    TooBig {
+        /// Who says so.
+        from: Ipv4Addr,
+        /// MTU of the next hop in octets, 0 where it is not told.
+        mtu: u16,
+    },
+    /// ICMP "destination unreachable", any other code.
+    Unreachable {
+        /// Who says so.
+        from: Ipv4Addr,
+        /// The code, see [`unreachable_name`](crate::wire::ip::unreachable_name).
+        code: u8,
+    },
+}
