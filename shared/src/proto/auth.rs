@@ -148,8 +148,11 @@ pub enum AuthEvent {
         /// The gateway's text, as it came.
         message: Vec<u8>,
     },
-    /// The gateway challenged again after success and accepted again.
-    Reauthenticated,
+    /// The gateway asked again after success and accepted again.
+    Reauthenticated {
+        /// For MPPE from its next agreement on.
+        keys: Option<MasterKeys>,
+    },
     /// No more will be sent.
     Failed(Failure),
 }
@@ -304,15 +307,18 @@ impl Authenticatee {
         }
     }
 
-    /// LCP was negotiated once more and nothing is decided yet: the PAP request
-    /// goes out again, octet for octet. pppd throws away whatever comes before
-    /// its LCP is open, after the GRE layer acknowledged it.
+    /// LCP was negotiated once more. Where nothing is decided yet, the PAP
+    /// request goes out again, octet for octet: pppd throws away whatever comes
+    /// before its LCP is open, after the GRE layer acknowledged it. After
+    /// success PAP asks anew, as the gateway wants to know again who calls.
     pub fn link_up_again(&mut self, now: Instant) {
-        if let State::WaitPapVerdict { sent, retry_at, .. } = &mut self.state
-            && *sent < PAP_SENDS
-        {
-            *retry_at = Some(now);
-            self.handle_timeout(now);
+        match &mut self.state {
+            State::WaitPapVerdict { sent, retry_at, .. } if *sent < PAP_SENDS => {
+                *retry_at = Some(now);
+                self.handle_timeout(now);
+            }
+            State::Accepted if self.protocol == AuthProtocol::Pap => self.start_pap(now),
+            _ => {}
         }
     }
 
@@ -710,7 +716,7 @@ impl Authenticatee {
         self.state = State::Accepted;
         self.formalities = 0;
         self.events.push_back(if self.proven {
-            AuthEvent::Reauthenticated
+            AuthEvent::Reauthenticated { keys }
         } else {
             AuthEvent::Succeeded { method, keys, message }
         });

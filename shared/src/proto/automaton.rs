@@ -9,7 +9,7 @@
 //! Reject that does not answer the request that is outstanding is discarded in
 //! every state (the RFC restarts the negotiation in Ack-Rcvd and Opened), so
 //! that a duplicated packet does no harm. And the number of Naks and Rejects
-//! is bounded both ways; beyond it the owner is told
+//! of one negotiation is bounded both ways; beyond it the owner is told
 //! [`Event::NotConverging`].
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::wire::cp::{Code, Packet, RawOption};
 
-/// Naks and Rejects, sent and received together, before
+/// Naks and Rejects of one negotiation, sent and received together, before
 /// [`Event::NotConverging`].
 const MAX_ROUNDS: u32 = 24;
 /// Configure-Naks sent before what is still not acceptable is rejected
@@ -524,6 +524,7 @@ impl<N: Negotiator> Automaton<N> {
 
     fn opened(&mut self) {
         self.restart_at = None;
+        self.rounds = 0;
         self.state = State::Opened;
         self.events.push_back(Event::Up);
     }

@@ -13,7 +13,6 @@
 //! Nak), the IPCP request is repeated the moment CCP opens.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::Failure;
@@ -22,7 +21,7 @@ use super::automaton::{self, Automaton, Timing};
 use super::ccp::{self, CcpNegotiator};
 use super::ipcp::IpcpNegotiator;
 use super::lcp::{AuthPolicy, LcpNegotiator};
-use super::mppe::{DecryptError, Decryptor, Encryptor, Mode};
+use super::mppe::{Decryptor, Encryptor, Mode};
 use crate::crypto::mppe::MasterKeys;
 use crate::method::{Method, MppePolicy};
 use crate::output::escape;
@@ -35,10 +34,8 @@ use crate::wire::ppp::{self, Frame};
 const CCP_HOLD: Duration = Duration::from_millis(60);
 /// Times one unknown protocol or code is answered.
 const MAX_PROTOCOL_REJECTS: u32 = 16;
-/// Frames from the gateway beyond which it floods.
+/// Frames from the gateway, before IP may flow, beyond which it floods.
 const MAX_FRAMES: u64 = 20_000;
-/// Network datagrams that the owner did not take yet.
-const INBOX: usize = 256;
 /// Repeats of a proposal that was not granted before the quarrel is over.
 const STUBBORN: u32 = 3;
 
@@ -122,6 +119,10 @@ pub struct Counters {
     pub clear: u64,
     /// Encrypted frames that could not be decrypted.
     pub undecryptable: u64,
+    /// Encrypted frames that could be decrypted.
+    pub decrypted: u64,
+    /// Datagrams dropped here because nobody took them.
+    pub overflowed: u64,
     /// Decrypted frames that hold no known protocol, and Protocol-Rejects of
     /// protocols we never sent: the keys differ.
     pub garbled: u64,
@@ -154,6 +155,10 @@ pub struct Link {
     /// Echo-Requests that wait for their reply; few.
     echoes: Vec<(u8, Instant)>,
     echo_identifier: u8,
+    /// Echo-Replies that the owner did not take yet: identifier and length.
+    echo_replies: VecDeque<(u8, usize)>,
+    /// Encrypted frames that came out as nonsense since the last that did not.
+    garbled_run: u32,
     protocol_rejects: u32,
     identifier: u8,
     /// Count of frames sent, to order our CCP and IPCP packets.
@@ -199,6 +204,8 @@ impl Link {
             decryptor: None,
             echoes: Vec::new(),
             echo_identifier: 0,
+            echo_replies: VecDeque::new(),
+            garbled_run: 0,
             protocol_rejects: 0,
             identifier: 0,
             sent: 0,
@@ -271,37 +278,6 @@ impl Link {
         }
     }
 
-    /// Forgets the Echo-Requests that were not answered.
-    pub fn give_up_echoes(&mut self) {
-        self.echoes.clear();
-    }
-
-    /// Sends an LCP Echo-Request; several may be outstanding.
-    pub fn echo(&mut self, now: Instant) {
-        self.echo_identifier = self.echo_identifier.wrapping_add(1);
-        self.echoes.push((self.echo_identifier, now));
-        let data = self.lcp().magic().to_be_bytes().to_vec();
-        self.send_lcp(Code::EchoRequest, self.echo_identifier, data);
-    }
-
-    /// Sends a datagram of a network protocol, encrypted where that was
-    /// agreed; while that is open it is dropped.
-    pub fn send_network(&mut self, protocol: u16, datagram: &[u8]) {
-        match &mut self.encryptor {
-            Some(encryptor) => {
-                let information = encryptor.encrypt(protocol, datagram);
-                self.send_frame(ppp::COMPRESSED, &information);
-            }
-            None if self.ccp_done => self.send_frame(protocol, datagram),
-            None => {}
-        }
-    }
-
-    /// The next datagram that arrived: its PPP protocol and octets.
-    pub fn poll_network(&mut self) -> Option<(u16, Vec<u8>)> {
-        self.inbox.pop_front()
-    }
-
     /// Closes the link with a Terminate-Request.
     pub fn close(&mut self, now: Instant) {
         self.stage = Stage::Terminate;
@@ -314,7 +290,7 @@ impl Link {
     /// Takes a PPP frame.
     pub fn handle_frame(&mut self, octets: &[u8], now: Instant) {
         self.counters.frames += 1;
-        if self.counters.frames > MAX_FRAMES {
+        if self.counters.frames > MAX_FRAMES && self.phase() != Phase::Data {
             return self.fail(
                 self.phase(),
                 Reason::Flooded,
@@ -438,6 +414,13 @@ impl Link {
             let network = matches!(frame.protocol, ppp::CCP | ppp::IPCP | ppp::IPV6CP);
             return self.decide(network && self.lcp().auth().is_none());
         }
+        if self.stage == Stage::Authenticate
+            && self.method.is_some()
+            && matches!(frame.protocol, ppp::CCP | ppp::IPCP)
+        {
+            // After LCP was renegotiated: this gateway does not ask again who calls.
+            self.enter_network(now);
+        }
         match frame.protocol {
             ppp::PAP | ppp::CHAP | ppp::EAP => {
                 self.auth_requested = true;
@@ -474,12 +457,6 @@ impl Link {
         }
     }
 
-    fn deliver(&mut self, protocol: u16, datagram: Vec<u8>) {
-        if self.inbox.len() < INBOX {
-            self.inbox.push_back((protocol, datagram));
-        }
-    }
-
     fn handle_lcp(&mut self, information: &[u8], now: Instant) {
         let Ok(packet) = Packet::parse(information) else {
             self.counters.malformed += 1;
@@ -505,6 +482,7 @@ impl Link {
                 self.send_lcp(Code::EchoReply, packet.identifier, data);
             }
             Code::EchoReply => {
+                self.keep_echo(&packet);
                 let waiting = self.echoes.iter().position(|echo| echo.0 == packet.identifier);
                 if let Some(place) = waiting {
                     let (_, sent_at) = self.echoes.remove(place);
@@ -600,7 +578,7 @@ impl Link {
             ),
             ppp::IPV4 | ppp::IPV6 => {}
             // We never sent it: the gateway decrypted something with another key.
-            _ if self.encryptor.is_some() => self.counters.garbled += 1,
+            _ if self.encryptor.is_some() => self.garbled(),
             _ => {}
         }
     }
@@ -674,11 +652,11 @@ impl Link {
         if self.goal != Goal::Network {
             return;
         }
-        if self.method.is_some() {
-            // LCP was renegotiated after authentication.
-            return self.enter_network(now);
-        }
         let Some(protocol) = self.lcp().auth().cloned() else {
+            if self.method.is_some() {
+                // LCP was renegotiated after authentication, or without any.
+                return self.enter_network(now);
+            }
             let none_allowed = match &self.auth_policy {
                 AuthPolicy::OneOf(methods) => methods.contains(&Method::None),
                 _ => true,
@@ -696,8 +674,9 @@ impl Link {
             );
         };
         if let Some(begun) = &self.auth_begun {
-            // LCP was renegotiated before the verdict, as pppd does when our
-            // Ack was lost: authentication goes on where it is.
+            // LCP was renegotiated. Before the verdict, as pppd does when our Ack
+            // was lost, authentication goes on where it is; after it pppd
+            // wants to know again who calls, and derives other keys.
             if *begun != protocol {
                 let detail = format!("gateway asked for {begun} first and then for {protocol}");
                 self.fail(Phase::Auth, Reason::AuthOfferedUnacceptable, detail);
@@ -736,7 +715,13 @@ impl Link {
                 self.authenticated(method, keys, now);
             }
             AuthEvent::Failed(failure) => self.fail(Phase::Auth, failure.reason, failure.detail),
-            AuthEvent::Challenged | AuthEvent::Responded | AuthEvent::Reauthenticated => {}
+            AuthEvent::Reauthenticated { keys } => {
+                self.keys = keys;
+                if self.stage == Stage::Authenticate {
+                    self.enter_network(now);
+                }
+            }
+            AuthEvent::Challenged | AuthEvent::Responded => {}
         }
     }
 
@@ -913,30 +898,6 @@ impl Link {
         }
     }
 
-    fn handle_encrypted(&mut self, information: &[u8]) {
-        let Some(decryptor) = &mut self.decryptor else {
-            self.counters.out_of_phase += 1;
-            return;
-        };
-        match decryptor.decrypt(information) {
-            Ok((protocol @ (ppp::IPV4 | ppp::IPV6), datagram)) => self.deliver(protocol, datagram),
-            Ok(_) => self.counters.garbled += 1,
-            Err(DecryptError::Garbled) => self.counters.garbled += 1,
-            Err(error) => {
-                self.counters.undecryptable += 1;
-                if error == DecryptError::NeedReset {
-                    self.identifier = self.identifier.wrapping_add(1);
-                    let packet = Packet {
-                        code: Code::ResetRequest,
-                        identifier: self.identifier,
-                        data: Vec::new(),
-                    };
-                    self.send_frame(ppp::CCP, &packet.emit());
-                }
-            }
-        }
-    }
-
     /// Moves packets and events up and out until nothing moves any more.
     fn drain(&mut self, now: Instant) {
         loop {
@@ -981,12 +942,9 @@ impl Link {
             }
         }
     }
-
-    /// The inner addresses: ours and the gateway's.
-    pub fn addresses(&self) -> Option<(Ipv4Addr, Ipv4Addr)> {
-        self.ipcp().address().zip(self.ipcp().peer_address())
-    }
 }
+
+mod data;
 
 #[cfg(test)]
 mod tests;

@@ -110,7 +110,7 @@ impl Bench {
                     keys.is_some(),
                     String::from_utf8_lossy(&message)
                 ),
-                AuthEvent::Reauthenticated => "reauthenticated".into(),
+                AuthEvent::Reauthenticated { .. } => "reauthenticated".into(),
                 AuthEvent::Failed(failure) => {
                     assert!(failure.detail.is_ascii());
                     format!("{}: {}", failure.reason.word(), failure.detail)

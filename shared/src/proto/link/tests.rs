@@ -1,8 +1,12 @@
+use std::net::Ipv4Addr;
+
+use super::data::INBOX;
 use super::*;
 use crate::crypto::mppe::KeyLength;
+use crate::crypto::mschap;
 use crate::secret::Secret;
 use crate::wire::cp::{CcpOption, IpcpOption, LcpOption, mppe_bits};
-use crate::wire::gre;
+use crate::wire::{chap, gre};
 
 mod random;
 
@@ -487,14 +491,14 @@ fn another_method_the_second_time_is_not_tried() {
 }
 
 #[test]
-fn lcp_negotiated_again_after_authentication_asks_for_no_second_proof() {
+fn lcp_negotiated_again_by_a_gateway_that_asks_for_no_second_proof() {
     let mut bench = Bench::after(UP, "any");
     let flight = bench.frame(&captured("<")[0]);
     assert_eq!(flight, ["LCP Configure-Request 2", "LCP Configure-Ack 1"]);
     assert_eq!(bench.link.phase(), Phase::Lcp);
     let own = RawOption::from(&LcpOption::MagicNumber(MAGIC));
     bench.give(ppp::LCP, Code::ConfigureAck, 2, &RawOption::emit_list(&[own]));
-    assert_eq!(bench.link.phase(), Phase::Ccp);
+    assert_eq!(bench.link.phase(), Phase::Auth);
     let request = bench.give(ppp::CCP, Code::ConfigureRequest, 2, &mppe(MPPE_128));
     let expected = ["CCP Configure-Request 2", "CCP Configure-Ack 2", "IPCP Configure-Request 3"];
     assert_eq!(request, expected);
@@ -868,15 +872,82 @@ fn garbage_is_counted() {
 
 #[test]
 fn flood_of_frames_has_its_reason() {
-    let mut bench = Bench::after(UP, "any");
+    let mut bench = Bench::after(AUTHENTICATED, "any");
     let frame = packet(ppp::LCP, Code::DiscardRequest, 1, &[0; 4]);
-    for _ in UP as u64..MAX_FRAMES {
+    for _ in AUTHENTICATED as u64..MAX_FRAMES {
         bench.link.handle_frame(&frame, bench.now);
     }
     assert_eq!(bench.events(), []);
     bench.link.handle_frame(&frame, bench.now);
     let detail = "gateway sent more than 20000 PPP frames".to_owned();
-    assert_eq!(bench.failure(), (Phase::Data, Reason::Flooded, detail));
+    assert_eq!(bench.failure(), (Phase::Ccp, Reason::Flooded, detail));
+
+    let mut bench = Bench::after(UP, "any");
+    for _ in 0..2 * MAX_FRAMES {
+        bench.link.handle_frame(&frame, bench.now);
+    }
+    assert_eq!(bench.events(), [], "a user may receive as much as he likes");
+}
+
+/// pppd, whose LCP was negotiated again, wants another proof, and both sides
+/// derive other keys from it.
+#[test]
+fn lcp_negotiated_again_and_another_proof() {
+    let mut bench = Bench::after(UP, "any");
+    bench.frame(&captured("<")[0]);
+    let own = RawOption::from(&LcpOption::MagicNumber(MAGIC));
+    bench.give(ppp::LCP, Code::ConfigureAck, 2, &RawOption::emit_list(&[own]));
+    bench.events();
+    assert!(!bench.link.carries_network());
+
+    let challenge = [7; 16];
+    let valued = chap::Valued { identifier: 9, value: challenge.to_vec(), name: b"gw".to_vec() };
+    let chap =
+        |packet: chap::Packet| Frame { protocol: ppp::CHAP, information: &packet.emit() }.emit();
+    bench.link.handle_frame(&chap(chap::Packet::Challenge(valued)), bench.now);
+    let sent = bench.frames();
+    let response = Frame::parse(&sent[0]).unwrap();
+    let Ok(chap::Packet::Response(response)) = chap::Packet::parse(response.information) else {
+        panic!("{response:?}");
+    };
+    let response = chap::MsChapV2Response::parse(&response.value).unwrap();
+    let proof = mschap::generate_authenticator_response(
+        PASSWORD,
+        &response.nt_response,
+        &response.peer_challenge,
+        &challenge,
+        b"probe",
+    );
+    let proof: String = proof.iter().map(|octet| format!("{octet:02X}")).collect();
+    let verdict = chap::Verdict { identifier: 9, message: format!("S={proof}").into_bytes() };
+    let flight = bench.frame(&chap(chap::Packet::Success(verdict)));
+    assert_eq!(flight, NONE);
+    assert_eq!(bench.link.phase(), Phase::Ccp);
+    assert_eq!(bench.events(), [], "it is still the same login");
+
+    bench.give(ppp::CCP, Code::ConfigureRequest, 2, &mppe(MPPE_128));
+    let ccp = packet(ppp::CCP, Code::ConfigureAck, 2, &mppe(MPPE_128));
+    bench.link.handle_frame(&ccp, bench.now);
+    let ipcp_request = packet(ppp::IPCP, Code::ConfigureRequest, 2, &ipcp(&[address(1)]));
+    bench.link.handle_frame(&ipcp_request, bench.now);
+    bench.wait(1_000);
+    bench.link.handle_timeout(bench.now + Duration::from_secs(3));
+    let request = bench.frames().into_iter().rev().find_map(|frame| {
+        let frame = Frame::parse(&frame).ok().filter(|frame| frame.protocol == ppp::IPCP)?;
+        Packet::parse(frame.information).ok()
+    });
+    let Some(Packet { code: Code::ConfigureRequest, identifier, data }) = request else {
+        panic!("{request:?}");
+    };
+    bench.give(ppp::IPCP, Code::ConfigureAck, identifier, &data);
+    assert!(bench.link.carries_network(), "{:?}", bench.events());
+    let keys = MasterKeys::from_mschap_v2(PASSWORD, &response.nt_response);
+    let mode = Mode { length: KeyLength::Bits128, stateless: true };
+    bench.link.send_network(ppp::IPV4, b"datagram");
+    let sent = bench.frames();
+    let frame = Frame::parse(sent.last().unwrap()).unwrap();
+    let plain = Decryptor::for_server(&keys, mode).decrypt(frame.information);
+    assert_eq!(plain, Ok((ppp::IPV4, b"datagram".to_vec())));
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! What goes through an open link: datagrams, and echoes of LCP.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use super::Link;
+use crate::proto::mppe::DecryptError;
+use crate::wire::cp::{Code, Packet};
+use crate::wire::ppp;
+
+/// Network datagrams that the owner did not take yet.
+pub(super) const INBOX: usize = 256;
+/// Echo-Replies that the owner did not take yet.
+const REPLIES: usize = 64;
+/// Octets of an LCP packet before the data of an echo: header and magic number.
+const ECHO_HEADER: usize = 8;
+
+impl Link {
+    /// Forgets the Echo-Requests that were not answered.
+    pub fn give_up_echoes(&mut self) {
+        self.echoes.clear();
+    }
+
+    /// Sends an LCP Echo-Request; several may be outstanding.
+    pub fn echo(&mut self, now: Instant) {
+        self.echo_identifier = self.echo_identifier.wrapping_add(1);
+        self.echoes.push((self.echo_identifier, now));
+        let data = self.lcp().magic().to_be_bytes().to_vec();
+        self.send_lcp(Code::EchoRequest, self.echo_identifier, data);
+    }
+
+    /// Sends an LCP Echo-Request of so many octets, at least 8, whose reply is
+    /// for [`Link::poll_echo`]; gives its identifier.
+    pub fn echo_sized(&mut self, length: usize) -> u8 {
+        self.echo_identifier = self.echo_identifier.wrapping_add(1);
+        let data = self.padded(length);
+        self.send_lcp(Code::EchoRequest, self.echo_identifier, data);
+        self.echo_identifier
+    }
+
+    /// Sends an LCP Discard-Request of so many octets, at least 8 (RFC 1661,
+    /// section 5.9): nobody answers, but GRE acknowledges it.
+    pub fn discard(&mut self, length: usize) {
+        self.identifier = self.identifier.wrapping_add(1);
+        let data = self.padded(length);
+        self.send_lcp(Code::DiscardRequest, self.identifier, data);
+    }
+
+    fn padded(&self, length: usize) -> Vec<u8> {
+        let mut data = self.lcp().magic().to_be_bytes().to_vec();
+        data.resize(4 + length.clamp(ECHO_HEADER, 65_000) - ECHO_HEADER, 0);
+        data
+    }
+
+    /// The next Echo-Reply, whoever asked: identifier, and length of the packet.
+    pub fn poll_echo(&mut self) -> Option<(u8, usize)> {
+        self.echo_replies.pop_front()
+    }
+
+    pub(super) fn keep_echo(&mut self, packet: &Packet) {
+        if self.echo_replies.len() == REPLIES {
+            self.echo_replies.pop_front();
+        }
+        self.echo_replies.push_back((packet.identifier, packet.data.len() + 4));
+    }
+
+    /// True when a datagram would not be dropped.
+    pub fn carries_network(&self) -> bool {
+        self.ipcp.is_opened() && self.ccp_done
+    }
+
+    /// Sends a datagram of a network protocol, encrypted where that was
+    /// agreed; while that is open it is dropped.
+    pub fn send_network(&mut self, protocol: u16, datagram: &[u8]) {
+        match &mut self.encryptor {
+            Some(encryptor) => {
+                let information = encryptor.encrypt(protocol, datagram);
+                self.send_frame(ppp::COMPRESSED, &information);
+            }
+            None if self.ccp_done => self.send_frame(protocol, datagram),
+            None => {}
+        }
+    }
+
+    /// The next datagram that arrived: its PPP protocol and octets.
+    pub fn poll_network(&mut self) -> Option<(u16, Vec<u8>)> {
+        self.inbox.pop_front()
+    }
+
+    /// Encrypted frames that came out as nonsense, one after the other: with
+    /// keys that differ about half of all do, with the right ones none.
+    pub fn garbled_run(&self) -> u32 {
+        self.garbled_run
+    }
+
+    pub(super) fn garbled(&mut self) {
+        self.counters.garbled += 1;
+        self.garbled_run += 1;
+    }
+
+    pub(super) fn deliver(&mut self, protocol: u16, datagram: Vec<u8>) {
+        if self.inbox.len() < INBOX {
+            self.inbox.push_back((protocol, datagram));
+        } else {
+            self.counters.overflowed += 1;
+        }
+    }
+
+    pub(super) fn handle_encrypted(&mut self, information: &[u8]) {
+        let Some(decryptor) = &mut self.decryptor else {
+            self.counters.out_of_phase += 1;
+            return;
+        };
+        match decryptor.decrypt(information) {
+            Ok((protocol @ (ppp::IPV4 | ppp::IPV6), datagram)) => {
+                self.garbled_run = 0;
+                self.counters.decrypted += 1;
+                self.deliver(protocol, datagram);
+            }
+            Ok(_) | Err(DecryptError::Garbled) => self.garbled(),
+            Err(error) => {
+                self.counters.undecryptable += 1;
+                if error == DecryptError::NeedReset {
+                    self.identifier = self.identifier.wrapping_add(1);
+                    let packet = Packet {
+                        code: Code::ResetRequest,
+                        identifier: self.identifier,
+                        data: Vec::new(),
+                    };
+                    self.send_frame(ppp::CCP, &packet.emit());
+                }
+            }
+        }
+    }
+
+    /// The inner addresses: ours and the gateway's.
+    pub fn addresses(&self) -> Option<(Ipv4Addr, Ipv4Addr)> {
+        self.ipcp().address().zip(self.ipcp().peer_address())
+    }
+}
