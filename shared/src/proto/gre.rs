@@ -142,6 +142,24 @@ impl GreChannel {
         self.next_sequence != 0 && self.queue.is_empty() && self.acknowledged == self.next_sequence
     }
 
+    /// Frames that could be sent now, the window being what it is; what is
+    /// queued beyond them waits.
+    pub fn room(&self) -> usize {
+        let in_flight = self.next_sequence.wrapping_sub(self.unacknowledged);
+        (self.window.saturating_sub(in_flight) as usize).saturating_sub(self.queue.len())
+    }
+
+    /// The number that the next frame sent will carry.
+    pub fn next_sequence(&self) -> u32 {
+        self.next_sequence.wrapping_add(self.queue.len() as u32)
+    }
+
+    /// True when the peer has acknowledged a frame with this number or a later
+    /// one.
+    pub fn is_acknowledged(&self, sequence: u32) -> bool {
+        before(sequence, self.acknowledged)
+    }
+
     /// Queues a PPP frame.
     pub fn send(&mut self, frame: Vec<u8>, _now: Instant) {
         if self.queue.len() == QUEUE {
@@ -274,10 +292,22 @@ impl GreChannel {
             self.gap_until = None;
             self.expected = sequence;
         }
+        if sequence == self.expected && self.held.is_empty() {
+            self.expected = self.expected.wrapping_add(1);
+            return self.deliver(payload.to_vec());
+        }
         self.held.insert(sequence, payload.to_vec());
         self.hand_up(now);
         if self.held.len() > REORDER_COUNT {
             self.give_up_gap(now);
+        }
+    }
+
+    fn deliver(&mut self, frame: Vec<u8>) {
+        if self.inbox.len() < INBOX {
+            self.inbox.push_back(frame);
+        } else {
+            self.counters.overflowed += 1;
         }
     }
 
@@ -286,11 +316,7 @@ impl GreChannel {
         while let Some(frame) = self.held.remove(&self.expected) {
             self.expected = self.expected.wrapping_add(1);
             self.gap_until = None;
-            if self.inbox.len() < INBOX {
-                self.inbox.push_back(frame);
-            } else {
-                self.counters.overflowed += 1;
-            }
+            self.deliver(frame);
         }
         if !self.held.is_empty() {
             self.gap_until.get_or_insert(now + REORDER_TIME);

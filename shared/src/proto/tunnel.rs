@@ -37,6 +37,8 @@ const ECHO_BURST: u32 = 2;
 const FLOOD_BASE: u64 = 100;
 /// See [`FLOOD_BASE`].
 const FLOOD_RATIO: u64 = 10;
+/// Unreadable packets one after the other that cannot be the path's doing.
+const GARBLED: u32 = 3;
 /// GRE packets kept that overtook the Outgoing-Call-Reply.
 const MAX_EARLY: usize = 16;
 /// Call ids of foreign GRE that are remembered.
@@ -60,6 +62,9 @@ pub enum Goal {
     Candidate,
     /// Until IP may flow, then one encrypted echo where MPPE was agreed.
     Session,
+    /// Until IP may flow, and then for as long as its owner wants: see
+    /// [`Tunnel::is_open`].
+    Open,
 }
 
 /// What a session shall do.
@@ -85,6 +90,17 @@ pub enum Transmit {
     Control(Vec<u8>),
     /// As the payload of an IP datagram of protocol 47.
     Gre(Vec<u8>),
+}
+
+/// How often the gateway negotiated again what was open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Renegotiated {
+    /// LCP, and with it everything above.
+    pub lcp: u32,
+    /// CCP, the others because of LCP not counted.
+    pub ccp: u32,
+    /// IPCP, likewise.
+    pub ipcp: u32,
 }
 
 /// What an encrypted echo through the tunnel showed.
@@ -141,6 +157,8 @@ pub struct Seen {
     pub identification: Vec<u8>,
     /// The gateway's MRU in octets.
     pub peer_mru: Option<u16>,
+    /// What the gateway negotiated again.
+    pub renegotiated: Renegotiated,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// Whether it went wrong because the run's time was up.
@@ -171,6 +189,7 @@ impl Seen {
             nbns: Vec::new(),
             identification: Vec::new(),
             peer_mru: None,
+            renegotiated: Renegotiated::default(),
             failure: None,
             timed_out: false,
         }
@@ -196,6 +215,7 @@ enum Stage {
     Link,
     LinkEcho { left: u32, waiting: u32, until: Instant },
     Proof { next_at: Instant, until: Instant },
+    Open,
     CloseLink { until: Instant },
     CloseControl,
     Finished,
@@ -230,6 +250,8 @@ pub struct Tunnel {
     unreachable: Option<(u8, Ipv4Addr)>,
     echo_identifier: u16,
     proofs_sent: Vec<Instant>,
+    /// CCP and IPCP that are negotiated again only because LCP was.
+    following: (bool, bool),
     ended_at: Option<Instant>,
     seen: Seen,
     transmits: VecDeque<Transmit>,
@@ -262,6 +284,7 @@ impl Tunnel {
             unreachable: None,
             echo_identifier: config.call_id,
             proofs_sent: Vec::new(),
+            following: (false, false),
             ended_at: None,
             seen: Seen::new(),
             transmits: VecDeque::new(),
@@ -354,7 +377,11 @@ impl Tunnel {
         }
         self.drain(now);
         let arrived = self.gre_packets;
-        if arrived > FLOOD_BASE && arrived > FLOOD_RATIO * (counters.sent + counters.acks_sent) {
+        // A user may receive as much as he likes.
+        if self.stage != Stage::Open
+            && arrived > FLOOD_BASE
+            && arrived > FLOOD_RATIO * (counters.sent + counters.acks_sent)
+        {
             let detail =
                 format!("gateway sent {arrived} GRE packets for {} of ours", counters.sent);
             self.fail(Failure::new(Phase::Gre, Reason::Flooded, detail), now);
@@ -492,6 +519,7 @@ impl Tunnel {
             (Stage::Link, Some(link)) => link.stage(),
             (Stage::LinkEcho { .. }, _) => "waiting for LCP Echo-Reply",
             (Stage::Proof { .. }, _) => "waiting for an encrypted echo",
+            (Stage::Open, _) => "using the tunnel",
             (Stage::CloseLink { .. }, _) => "closing the link",
             _ => self.control.stage(),
         }
@@ -584,13 +612,14 @@ impl Tunnel {
         while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
             self.on_link_event(event, now);
         }
-        while let Some((protocol, datagram)) = self.link.as_mut().and_then(Link::poll_network) {
-            if protocol == ppp::IPV4 {
+        if self.stage != Stage::Open {
+            while let Some(datagram) = self.poll_datagram() {
                 self.on_datagram(&datagram, now);
             }
         }
-        if matches!(self.stage, Stage::Proof { .. })
-            && self.link.as_ref().is_some_and(|link| link.counters().garbled > 0)
+        let garbled = self.link.as_ref().map_or(0, Link::garbled_run);
+        if matches!(self.stage, Stage::Proof { .. }) && garbled > 0
+            || self.stage == Stage::Open && garbled >= GARBLED
         {
             let detail = "encrypted data cannot be read: the two sides hold different MPPE keys";
             self.fail(Failure::new(Phase::Data, Reason::MppeKeyMismatch, detail), now);
@@ -619,12 +648,14 @@ impl Tunnel {
                 self.mark(Phase::Call, now);
                 self.call_connected(reply, now);
             }
-            control::Event::EchoReplied(time) => {
-                if let Stage::ControlEcho { left, .. } = self.stage {
+            control::Event::EchoReplied(time) => match self.stage {
+                Stage::ControlEcho { left, .. } => {
                     self.seen.control_echoes.push(time);
                     self.next_control_echo(left, now);
                 }
-            }
+                Stage::Open => self.seen.control_echoes.push(time),
+                _ => {}
+            },
             control::Event::Failed(failure) => {
                 let failure = Failure::new(self.phase(), failure.reason, failure.detail);
                 self.fail(failure, now);
@@ -701,6 +732,10 @@ impl Tunnel {
         match event {
             link::Event::LcpUp => {
                 self.mark(Phase::Lcp, now);
+                if self.stage == Stage::Open {
+                    self.seen.renegotiated.lcp += 1;
+                    self.following = (true, true);
+                }
                 if let (Goal::Link { echoes }, Stage::Link) = (self.goal, self.stage) {
                     self.next_link_echoes(echoes, now);
                 }
@@ -716,10 +751,16 @@ impl Tunnel {
             link::Event::CcpDone(mode) => {
                 self.mark(Phase::Ccp, now);
                 self.seen.mppe = Some(mode);
+                if self.stage == Stage::Open && !std::mem::take(&mut self.following.0) {
+                    self.seen.renegotiated.ccp += 1;
+                }
                 self.session_up(now);
             }
             link::Event::NetworkUp => {
                 self.mark(Phase::Ipcp, now);
+                if self.stage == Stage::Open && !std::mem::take(&mut self.following.1) {
+                    self.seen.renegotiated.ipcp += 1;
+                }
                 self.session_up(now);
             }
             link::Event::EchoReplied(time) => {
@@ -742,6 +783,13 @@ impl Tunnel {
     /// Once encryption is decided and an address is there: prove the keys.
     fn session_up(&mut self, now: Instant) {
         let (Some(mppe), Some(_)) = (self.seen.mppe, self.seen.phase(Phase::Ipcp)) else { return };
+        if self.goal == Goal::Open && self.stage == Stage::Link {
+            self.gre_until = None;
+            self.widen_at = None;
+            self.quiet_at = None;
+            self.stage = Stage::Open;
+            return;
+        }
         if self.goal != Goal::Session || self.stage != Stage::Link {
             return;
         }
@@ -885,5 +933,6 @@ fn span(duration: Duration) -> String {
     }
 }
 
+mod open;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,123 @@
+//! What the owner of an open session does with it: [`Goal::Open`].
+//!
+//! Nothing here decides: the owner sends, sees what comes back, and ends the
+//! session with [`Tunnel::finish`].
+//!
+//! [`Goal::Open`]: super::Goal::Open
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use super::{Stage, Tunnel};
+use crate::proto::gre::GreChannel;
+use crate::proto::link::Link;
+use crate::wire::ppp;
+
+impl Tunnel {
+    /// True from the moment IP may flow until the farewell, also while the
+    /// gateway negotiates again.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// The inner addresses: ours and the gateway's.
+    pub fn addresses(&self) -> Option<(Ipv4Addr, Ipv4Addr)> {
+        self.link.as_ref().and_then(Link::addresses)
+    }
+
+    /// Largest information field that the gateway takes, in octets: without
+    /// encryption the largest IP datagram.
+    pub fn peer_mru(&self) -> u16 {
+        self.link.as_ref().map_or(0, |link| link.lcp().peer_mru())
+    }
+
+    /// Datagrams that can be sent now; more than so many would wait for the
+    /// window of the GRE channel.
+    pub fn room(&self) -> usize {
+        match (&self.link, &self.gre) {
+            (Some(link), Some(gre)) if link.carries_network() => gre.room(),
+            _ => 0,
+        }
+    }
+
+    /// Sends an IPv4 datagram, encrypted where that was agreed.
+    pub fn send_datagram(&mut self, datagram: &[u8], now: Instant) {
+        if let (Stage::Open, Some(link)) = (self.stage, &mut self.link) {
+            link.send_network(ppp::IPV4, datagram);
+            self.drain(now);
+        }
+    }
+
+    /// The next IPv4 datagram that arrived.
+    pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let (protocol, datagram) = self.link.as_mut()?.poll_network()?;
+            if protocol == ppp::IPV4 {
+                return Some(datagram);
+            }
+        }
+    }
+
+    /// Sends an LCP Echo-Request of so many octets, at least 8; gives the
+    /// identifier that its reply will carry.
+    pub fn send_link_echo(&mut self, length: usize, now: Instant) -> Option<u8> {
+        let link = self.link.as_mut().filter(|_| self.stage == Stage::Open)?;
+        let identifier = link.echo_sized(length);
+        self.drain(now);
+        Some(identifier)
+    }
+
+    /// The next LCP Echo-Reply: identifier, and length of the packet.
+    pub fn poll_link_echo(&mut self) -> Option<(u8, usize)> {
+        self.link.as_mut()?.poll_echo()
+    }
+
+    /// Sends an LCP Discard-Request of so many octets, at least 8; gives the
+    /// GRE sequence number that tells with [`Tunnel::is_acknowledged`] whether
+    /// it arrived.
+    pub fn send_discard(&mut self, length: usize, now: Instant) -> Option<u32> {
+        let (Some(link), Some(gre), Stage::Open) = (&mut self.link, &mut self.gre, self.stage)
+        else {
+            return None;
+        };
+        let sequence = gre.next_sequence();
+        link.discard(length);
+        self.drain(now);
+        Some(sequence)
+    }
+
+    /// Whether the gateway acknowledged the GRE packet with this sequence
+    /// number, or a later one.
+    pub fn is_acknowledged(&self, sequence: u32) -> bool {
+        self.gre.as_ref().is_some_and(|gre| gre.is_acknowledged(sequence))
+    }
+
+    /// Packets that arrived over GRE, of whatever kind.
+    pub fn gre_packets(&self) -> u64 {
+        self.gre_packets
+    }
+
+    /// Sends a control Echo-Request, unless one waits for its reply.
+    pub fn send_control_echo(&mut self, now: Instant) {
+        if self.stage == Stage::Open && !self.control.echo_outstanding() {
+            self.control.echo(now);
+            self.drain(now);
+        }
+    }
+
+    /// Control Echo-Replies that came.
+    pub fn control_replies(&self) -> usize {
+        self.seen.control_echoes.len()
+    }
+
+    /// The owner has seen enough: begins the farewell.
+    pub fn finish(&mut self, now: Instant) {
+        self.succeed(now);
+        self.drain(now);
+    }
+
+    /// What was sent and received over GRE so far.
+    pub fn gre(&self) -> Option<&GreChannel> {
+        self.gre.as_ref()
+    }
+}
