@@ -19,6 +19,7 @@ pub mod lcp;
 pub mod link;
 pub mod mppe;
 pub mod radius;
+pub mod stack;
 pub mod tunnel;
 
 /// How a session failed.
