@@ -1,16 +1,19 @@
 //! Carries octets and time between a [`Tunnel`] and its sockets, until it is
-//! finished or its time is up.
+//! finished or its time is up. Whoever uses the tunnel meanwhile shares it
+//! through a [`RefCell`] and wakes the driver by a [`Notify`].
 //!
 //! Two deadlines: at the first the run has missed its goal and begins the
 //! farewell, at the second even the farewell is cut: what is left to say is
 //! said at once. Whatever the peer does, between two looks at the clock only
 //! a bounded number of octets is read.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::Instant;
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::gre::{GreSocket, Input};
@@ -36,9 +39,35 @@ pub struct Deadlines {
     pub farewell: Instant,
 }
 
-/// Drives a session to its end.
-pub async fn drive(
-    tunnel: &mut Tunnel,
+/// A tunnel, alone or with what goes through it.
+pub trait Driven {
+    /// The tunnel.
+    fn tunnel(&mut self) -> &mut Tunnel;
+
+    /// Moves what arrived to whom it is for, and what they want sent into the
+    /// tunnel.
+    fn pump(&mut self, now: Instant);
+
+    /// When [`Driven::pump`] is due although nothing came.
+    fn pump_at(&mut self, now: Instant) -> Option<Instant>;
+}
+
+impl Driven for Tunnel {
+    fn tunnel(&mut self) -> &mut Tunnel {
+        self
+    }
+
+    fn pump(&mut self, _: Instant) {}
+
+    fn pump_at(&mut self, _: Instant) -> Option<Instant> {
+        None
+    }
+}
+
+/// Drives a session to its end; `woken` says that there is something to send.
+pub async fn drive<D: Driven>(
+    session: &RefCell<D>,
+    woken: Option<&Notify>,
     stream: &TcpStream,
     gre: Option<&mut GreSocket>,
     deadlines: Deadlines,
@@ -49,14 +78,22 @@ pub async fn drive(
     let buffer = vec![0; READ].into_boxed_slice();
     let mut driver = Driver { stream, gre, unsent: Vec::new(), buffer, tap };
     loop {
-        let now = Instant::now();
-        driver.transmit(tunnel, now);
-        if tunnel.is_finished() {
-            return;
-        }
-        let end = if tunnel.is_closing() { deadlines.farewell } else { deadlines.goal };
-        let wake = tunnel.poll_timeout().map_or(end, |at| at.min(end));
-        let interrupted = driver.wait(wake, interrupt).await;
+        let wake = {
+            let mut session = session.borrow_mut();
+            let now = Instant::now();
+            session.pump(now);
+            let tunnel = session.tunnel();
+            driver.transmit(tunnel, now);
+            if tunnel.is_finished() {
+                return;
+            }
+            let end = if tunnel.is_closing() { deadlines.farewell } else { deadlines.goal };
+            let timers = [tunnel.poll_timeout(), session.pump_at(now)];
+            timers.into_iter().flatten().fold(end, Instant::min)
+        };
+        let interrupted = driver.wait(wake, interrupt, woken).await;
+        let mut session = session.borrow_mut();
+        let tunnel = session.tunnel();
         let now = Instant::now();
         if interrupted {
             tunnel.interrupt(now);
@@ -81,8 +118,13 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// Waits for octets, room to send, the time, or a signal (then true).
-    async fn wait(&mut self, until: Instant, interrupt: &mut Interrupt) -> bool {
+    /// Waits for octets, room to send, the time, a user, or a signal (then true).
+    async fn wait(
+        &mut self,
+        until: Instant,
+        interrupt: &mut Interrupt,
+        woken: Option<&Notify>,
+    ) -> bool {
         let mut interest = Interest::READABLE;
         if !self.unsent.is_empty() {
             interest |= Interest::WRITABLE;
@@ -93,9 +135,16 @@ impl Driver<'_> {
                 None => std::future::pending().await,
             }
         };
+        let woken = async {
+            match woken {
+                Some(woken) => woken.notified().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.stream.ready(interest) => false,
             _ = gre => false,
+            () = woken => false,
             () = sleep_until(until.into()) => false,
             () = interrupt.wait() => true,
         }

@@ -7,6 +7,7 @@
 pub mod driver;
 pub mod entropy;
 pub mod gre;
+pub mod inside;
 pub mod interrupt;
 pub mod netlink;
 pub mod pcap;

@@ -1,12 +1,17 @@
 //! Probes: each picks the machine, runs it against one gateway, and returns
 //! what was seen. A probe never judges.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::net::driver::{Deadlines, drive};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::net::driver::{Deadlines, Driven, drive};
 use crate::net::gre::{GreSocket, RawGre};
+use crate::net::inside::Inside;
 use crate::net::interrupt::Interrupt;
 use crate::net::resolve::{Family, resolve};
 use crate::net::tap::Tap;
@@ -95,6 +100,8 @@ struct Prober<'a> {
     gateway: &'a Gateway,
     allowance: Allowance,
     address: Option<SocketAddr>,
+    /// Of the session that runs.
+    call_id: u16,
     gre: Option<GreSocket>,
     raw: Option<RawGre>,
     interrupt: Interrupt,
@@ -112,31 +119,76 @@ impl<'a> Prober<'a> {
         let interrupt = interrupt.map_err(|error| {
             Failure::new(Phase::Resolve, Reason::Local, format!("cannot handle signals: {error}"))
         })?;
-        Ok(Self { gateway, allowance, address: None, gre: None, raw, interrupt, tap })
+        Ok(Self { gateway, allowance, address: None, call_id: 0, gre: None, raw, interrupt, tap })
     }
 
     /// One session from TCP to the farewell; `config` gets our Call ID.
     async fn session(&mut self, config: impl FnOnce(u16) -> Config) -> Observation {
+        self.observe(async |prober, phases| {
+            let (stream, now) = prober.reach(phases).await?;
+            let tunnel = Tunnel::new(config(prober.call_id), now);
+            let tunnel = Box::new(RefCell::new(tunnel));
+            prober.drive(&*tunnel, None, &stream).await;
+            let mut tunnel = tunnel.into_inner();
+            Ok((tunnel.seen(), tunnel.ended_at()))
+        })
+        .await
+    }
+
+    /// One session that `user` uses as soon as it is open, until he is done or
+    /// it is over; `seed` is random.
+    async fn session_for(
+        &mut self,
+        config: impl FnOnce(u16) -> Config,
+        seed: u64,
+        user: impl AsyncFnOnce(&Inside),
+    ) -> Observation {
+        self.observe(async |prober, phases| {
+            let (stream, now) = prober.reach(phases).await?;
+            let inside = Inside::new(Tunnel::new(config(prober.call_id), now), seed);
+            {
+                let (session, woken) = inside.parts();
+                let mut driven = std::pin::pin!(prober.drive(session, Some(woken), &stream));
+                let mut used = std::pin::pin!(async {
+                    if inside.opened().await {
+                        user(&inside).await;
+                        inside.finish();
+                    }
+                });
+                tokio::select! {
+                    () = &mut driven => {}
+                    () = &mut used => driven.await,
+                }
+            }
+            Ok(inside.seen())
+        })
+        .await
+    }
+
+    async fn observe(
+        &mut self,
+        run: impl AsyncFnOnce(
+            &mut Self,
+            &mut Vec<(Phase, Duration)>,
+        ) -> Result<(Seen, Option<Instant>), (Failure, bool)>,
+    ) -> Observation {
         let started = if self.address.is_none() { self.allowance.started } else { Instant::now() };
         let mut phases = Vec::new();
-        let outcome = self.try_session(started, &mut phases, config).await;
-        let (mut seen, time) = match outcome {
-            Ok((seen, time)) => (seen, time),
-            Err((failure, timed_out)) => {
-                let seen = Seen { failure: Some(failure), timed_out, ..Seen::new() };
-                (seen, Instant::now().duration_since(started))
-            }
-        };
+        let (mut seen, ended) = run(self, &mut phases).await.unwrap_or_else(|(failure, late)| {
+            let seen = Seen { failure: Some(failure), timed_out: late, ..Seen::new() };
+            (seen, None)
+        });
         seen.phases.splice(0..0, phases);
+        let time = ended.unwrap_or_else(Instant::now).duration_since(started);
         Observation { address: self.address, time, seen }
     }
 
-    async fn try_session(
+    /// Resolves and connects; our Call ID is known from here on. Gives the
+    /// connection and when it stood.
+    async fn reach(
         &mut self,
-        started: Instant,
         phases: &mut Vec<(Phase, Duration)>,
-        config: impl FnOnce(u16) -> Config,
-    ) -> Result<(Seen, Duration), (Failure, bool)> {
+    ) -> Result<(TcpStream, Instant), (Failure, bool)> {
         let goal = self.allowance.goal();
         let address = match self.address {
             Some(address) => address,
@@ -162,15 +214,21 @@ impl<'a> Prober<'a> {
         self.tap.connection(local, address);
         // The port is ours alone as long as the connection stands, so no other
         // run on this host can choose the same Call ID.
-        let call_id = local.port();
-        self.open_gre(address, call_id)?;
-        let mut tunnel = Box::new(Tunnel::new(config(call_id), now));
-        let deadlines = Deadlines { goal, farewell: self.allowance.deadline };
-        drive(&mut tunnel, &stream, self.gre.as_mut(), deadlines, &mut self.interrupt, self.tap)
-            .await;
-        let seen = tunnel.seen();
-        let reached = tunnel.ended_at().unwrap_or_else(Instant::now);
-        Ok((seen, reached.duration_since(started)))
+        self.call_id = local.port();
+        self.open_gre(address)?;
+        Ok((stream, now))
+    }
+
+    async fn drive<D: Driven>(
+        &mut self,
+        session: &RefCell<D>,
+        woken: Option<&Notify>,
+        stream: &TcpStream,
+    ) {
+        let deadlines =
+            Deadlines { goal: self.allowance.goal(), farewell: self.allowance.deadline };
+        let gre = self.gre.as_mut();
+        drive(session, woken, stream, gre, deadlines, &mut self.interrupt, self.tap).await;
     }
 
     async fn resolve(&mut self, goal: Instant) -> Result<SocketAddr, (Failure, bool)> {
@@ -183,7 +241,7 @@ impl<'a> Prober<'a> {
     }
 
     /// Binds the raw socket to the gateway that TCP reached, and to this call.
-    fn open_gre(&mut self, address: SocketAddr, call_id: u16) -> Result<(), (Failure, bool)> {
+    fn open_gre(&mut self, address: SocketAddr) -> Result<(), (Failure, bool)> {
         let broken = |error: std::io::Error| {
             failed(Phase::Gre, Reason::Local, format!("cannot use the raw socket for GRE: {error}"))
         };
@@ -191,7 +249,7 @@ impl<'a> Prober<'a> {
             self.gre = Some(GreSocket::new(raw, gateway).map_err(broken)?);
         }
         match &mut self.gre {
-            Some(gre) => gre.begin(call_id).map_err(broken),
+            Some(gre) => gre.begin(self.call_id).map_err(broken),
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::{tcp, udp};
+use smoltcp::socket::{AnySocket, Socket, tcp, udp};
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
@@ -76,6 +76,7 @@ pub enum EchoAnswer {
 /// What is known of one of our ports.
 #[derive(Debug, Clone, Copy, Default)]
 struct Port {
+    socket: Option<SocketHandle>,
     peer_mss: Option<u16>,
     refused: Option<(u8, Ipv4Addr)>,
 }
@@ -198,7 +199,7 @@ impl Stack {
         socket.set_nagle_enabled(false);
         let to = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());
         socket.connect(self.interface.context(), to, port).ok()?;
-        Some(self.sockets.add(socket))
+        Some(self.add(socket, port))
     }
 
     /// Opens a UDP socket on a port of its own. `None` when there are too many
@@ -209,7 +210,7 @@ impl Stack {
             || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 8], vec![0; UDP_BUFFER]);
         let mut socket = udp::Socket::new(ring(), ring());
         socket.bind(port).ok()?;
-        Some(self.sockets.add(socket))
+        Some(self.add(socket, port))
     }
 
     /// A TCP socket.
@@ -242,8 +243,8 @@ impl Stack {
     pub fn abort(&mut self) {
         for (_, socket) in self.sockets.iter_mut() {
             match socket {
-                smoltcp::socket::Socket::Tcp(socket) => socket.abort(),
-                smoltcp::socket::Socket::Udp(socket) => socket.close(),
+                Socket::Tcp(socket) => socket.abort(),
+                Socket::Udp(socket) => socket.close(),
             }
         }
     }
@@ -264,6 +265,26 @@ impl Stack {
             if !self.ports.contains_key(&port) {
                 self.ports.insert(port, Port::default());
                 return Some(port);
+            }
+        }
+    }
+
+    fn add<T: AnySocket<'static>>(&mut self, socket: T, port: u16) -> SocketHandle {
+        let handle = self.sockets.add(socket);
+        self.ports.entry(port).or_default().socket = Some(handle);
+        handle
+    }
+
+    /// There is no way: what is not established yet ends.
+    fn refuse(&mut self, number: u16, code: u8, from: Ipv4Addr) {
+        let Some(port) = self.ports.get_mut(&number) else { return };
+        port.refused = Some((code, from));
+        let Some(handle) = port.socket else { return };
+        for (_, socket) in self.sockets.iter_mut().filter(|(each, _)| *each == handle) {
+            match socket {
+                Socket::Tcp(socket) if socket.state() == tcp::State::SynSent => socket.abort(),
+                Socket::Tcp(_) => {}
+                Socket::Udp(socket) => socket.close(),
             }
         }
     }
@@ -290,11 +311,7 @@ impl Stack {
                     }
                     // TCP finds its own way with smaller segments.
                     _ if code == 4 => {}
-                    _ => {
-                        if let Some(port) = self.ports.get_mut(&quoted.port) {
-                            port.refused = Some((code, from));
-                        }
-                    }
+                    _ => self.refuse(quoted.port, code, from),
                 }
                 None
             }
