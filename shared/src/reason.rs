@@ -184,6 +184,20 @@ words! {
         AttributeUnexpected = 57, "attribute_unexpected";
         /// TLS did not come up.
         TlsFailed = 58, "tls_failed";
+        /// Nothing inside the tunnel answers.
+        InnerSilent = 59, "inner_silent";
+        /// Part of the echoes inside the tunnel is lost.
+        InnerLossy = 60, "inner_lossy";
+        /// The name servers that the gateway gave do not resolve a name.
+        DnsFailed = 61, "dns_failed";
+        /// A page inside is not as it should be.
+        HttpFailed = 62, "http_failed";
+        /// Packets above a size vanish without a word.
+        MtuBlackHole = 63, "mtu_black_hole";
+        /// The path forgets a tunnel that is idle.
+        MappingDropped = 64, "mapping_dropped";
+        /// Fewer sessions than asked for came up.
+        SessionsShort = 65, "sessions_short";
     }
 }
 
@@ -193,9 +207,11 @@ impl Reason {
     pub fn state(self) -> State {
         match self {
             Self::None => State::Ok,
-            Self::GreReordered | Self::GreDuplicated | Self::GreLossy | Self::RadiusUnsigned => {
-                State::Warning
-            }
+            Self::GreReordered
+            | Self::GreDuplicated
+            | Self::GreLossy
+            | Self::RadiusUnsigned
+            | Self::InnerLossy => State::Warning,
             Self::ResolverFailed
             | Self::Permission
             | Self::Local
@@ -413,6 +429,34 @@ impl Reason {
             Self::TlsFailed => {
                 ("TLS did not come up", "check certificates, names and dates on both sides")
             }
+            Self::InnerSilent => (
+                "nothing answers through the tunnel",
+                "check routes, forwarding and firewall behind the gateway",
+            ),
+            Self::InnerLossy => (
+                "part of the packets inside the tunnel is lost",
+                "compare with the loss outside; check the load behind the gateway",
+            ),
+            Self::DnsFailed => (
+                "the name servers that the gateway gave do not resolve a name",
+                "set ms-dns to servers that the tunnel reaches and that know the name",
+            ),
+            Self::HttpFailed => (
+                "a page inside the tunnel is not as it should be",
+                "look at the web server behind the gateway; its log tells what it answered",
+            ),
+            Self::MtuBlackHole => (
+                "packets above a size vanish without a word",
+                "lower MRU and clamp MSS on the gateway to what the message says",
+            ),
+            Self::MappingDropped => (
+                "the path forgets a tunnel that is idle",
+                "set lcp-echo-interval below the time that the message says",
+            ),
+            Self::SessionsShort => (
+                "fewer sessions at once than asked for",
+                "check pool, licenses and limits of the gateway, then NAT on the way",
+            ),
         }
     }
 }
