@@ -12,9 +12,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt::Ipv4RecvErr,
+    ControlMessageOwned, MsgFlags, SockaddrIn, getsockopt, recvmsg, setsockopt, sockopt,
 };
 use rustix::net::RecvFlags;
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -45,7 +46,7 @@ impl RawGre {
         socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])?;
         socket.set_nonblocking(true)?;
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-        setsockopt(&socket, Ipv4RecvErr, &true)?;
+        setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
         Ok(Self(socket))
     }
 }
@@ -121,6 +122,23 @@ impl GreSocket {
             Ok(SocketAddr::V4(address)) => Some(*address.ip()),
             _ => None,
         }
+    }
+
+    /// From here on nothing that we send is fragmented, neither here nor on
+    /// its way: what is too large for this host's own link is lost.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn forbid_fragments(&self) -> io::Result<()> {
+        set_ip_mtu_discover(&self.socket, Ipv4PathMtuDiscovery::PROBE)?;
+        Ok(())
+    }
+
+    /// The largest datagram that this host sends to the gateway in one piece,
+    /// in octets, with its IP header.
+    pub fn path_mtu(&self) -> Option<u16> {
+        let mtu = getsockopt(&self.socket, sockopt::IpMtu).ok()?;
+        u16::try_from(mtu).ok()
     }
 
     /// Sends the payload of a datagram. A full buffer loses it, as the path
