@@ -13,6 +13,9 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 
+/// Code of [`Icmp::TooBig`].
+const CODE_TOO_BIG: u8 = 4;
+
 /// An IPv4 datagram without the header fields nobody here reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Datagram<'a> {
@@ -96,9 +99,16 @@ pub enum Icmp<'a> {
         /// Returned as it is.
         data: &'a [u8],
     },
-    /// Type 3: `original` is the start of the datagram that was refused.
+    /// Type 3, code 4: "fragmentation needed and DF set" (RFC 1191, section 4).
+    TooBig {
+        /// MTU of the next hop in octets; 0 from routers older than RFC 1191.
+        mtu: u16,
+        /// Header and at least eight octets of the datagram.
+        original: &'a [u8],
+    },
+    /// Type 3, any other code: `original` is the start of the datagram that was refused.
     Unreachable {
-        /// 0 net, 1 host, 2 protocol, 3 port, 4 fragmentation needed, 13 prohibited ...
+        /// 0 net, 1 host, 2 protocol, 3 port, 13 prohibited ...
         code: u8,
         /// Header and at least eight octets of the datagram.
         original: &'a [u8],
@@ -129,6 +139,7 @@ impl<'a> Icmp<'a> {
             0 | 8 => {
                 Self::Echo { reply: kind == 0, identifier: high, sequence: low, data: r.rest() }
             }
+            3 if code == CODE_TOO_BIG => Self::TooBig { mtu: low, original: r.rest() },
             3 => Self::Unreachable { code, original: r.rest() },
             _ => Self::Other { kind, code },
         })
@@ -144,6 +155,13 @@ impl<'a> Icmp<'a> {
                 w.u16(identifier);
                 w.u16(sequence);
                 w.slice(data);
+            }
+            Self::TooBig { mtu, original } => {
+                w.u8(3);
+                w.u8(CODE_TOO_BIG);
+                w.zeros(4);
+                w.u16(mtu);
+                w.slice(original);
             }
             Self::Unreachable { code, original } => {
                 w.u8(3);
@@ -171,7 +189,7 @@ pub fn unreachable_name(code: u8) -> &'static str {
         1 => "host unreachable",
         2 => "protocol unreachable",
         3 => "port unreachable",
-        4 => "fragmentation needed",
+        CODE_TOO_BIG => "fragmentation needed",
         5 => "source route failed",
         9 | 10 | 13 => "administratively prohibited",
         _ => "unreachable",
@@ -214,6 +232,16 @@ mod tests {
         assert_eq!(datagram.emit(), PING);
     }
 
+    /// "Fragmentation needed", next hop 1396, field by field from RFC 1191,
+    /// section 4.
+    #[test]
+    fn literal_fragmentation_needed_both_ways() {
+        let octets = [3, 4, 0x78, 0x83, 0, 0, 0x05, 0x74, 0x7f, 0x04];
+        let too_big = Icmp::TooBig { mtu: 1396, original: &[0x7f, 0x04] };
+        assert_eq!(Icmp::parse(&octets), Ok(too_big));
+        assert_eq!(too_big.emit(), octets);
+    }
+
     #[test]
     fn fragments_and_other_versions_are_named() {
         let mut fragment = PING;
@@ -249,7 +277,8 @@ mod tests {
         ) {
             for icmp in [
                 Icmp::Echo { reply, identifier, sequence, data: &data },
-                Icmp::Unreachable { code, original: &data },
+                Icmp::TooBig { mtu: sequence, original: &data },
+                Icmp::Unreachable { code: if code == CODE_TOO_BIG { 0 } else { code }, original: &data },
             ] {
                 let payload = icmp.emit();
                 prop_assert_eq!(Icmp::parse(&payload), Ok(icmp));
