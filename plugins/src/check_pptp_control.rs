@@ -11,6 +11,7 @@ use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report};
 use pptp_probe::plugin::{Check, Context};
+use pptp_probe::probe::figures::median;
 use pptp_probe::probe::{Observation, control_connection};
 use pptp_probe::reason::Phase;
 
@@ -98,7 +99,7 @@ impl Run for ControlArgs {
 /// Judges what the gateway showed; touches neither the network nor the clock.
 fn report(context: &Context, seen: &Observation) -> Report {
     let echoes = &seen.seen.control_echoes;
-    let rtt = session::median(echoes);
+    let rtt = median(echoes);
     let mut report = session::begin(context, seen, Phase::Control, || {
         let echo = rtt.map(|rtt| format!(", echo {}", session::span(rtt))).unwrap_or_default();
         format!(

@@ -13,6 +13,7 @@ use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report};
 use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::Observation;
+use pptp_probe::probe::figures::{jitter, median};
 use pptp_probe::probe::gre::{self, Finding, Protocol, Wish};
 use pptp_probe::reason::{Phase, Reason};
 
@@ -138,7 +139,7 @@ fn report(
     findings: &[Finding],
 ) -> Report {
     let facts = &seen.seen;
-    let rtt = session::median(&facts.link_echoes);
+    let rtt = median(&facts.link_echoes);
     let lost = facts.link_echoes_sent.saturating_sub(facts.link_echoes.len() as u32);
     let bad: Vec<&str> = findings
         .iter()
@@ -168,7 +169,7 @@ fn report(
             .metric(Metric::seconds("lcp_rtt", rtt).judged_by(&context.thresholds))
             .metric(Metric::seconds("lcp_rtt_max", max).judged_by(&context.thresholds));
     }
-    if let Some(jitter) = session::jitter(&facts.link_echoes) {
+    if let Some(jitter) = jitter(&facts.link_echoes) {
         report =
             report.metric(Metric::seconds("lcp_jitter", jitter).judged_by(&context.thresholds));
     }

@@ -7,4 +7,4 @@ pub mod check_pptp_gre;
 pub mod check_radius;
 pub mod lab;
 pub mod run;
-pub mod session;
+mod session;

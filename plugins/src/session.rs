@@ -209,25 +209,6 @@ fn introduction(seen: &Observation) -> String {
     )
 }
 
-/// The middle of some durations.
-pub fn median(times: &[Duration]) -> Option<Duration> {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let upper = *sorted.get(sorted.len() / 2)?;
-    if sorted.len() % 2 == 1 {
-        return Some(upper);
-    }
-    Some((sorted[sorted.len() / 2 - 1] + upper) / 2)
-}
-
-/// Mean difference between a round trip and the next, as RFC 3550 means it
-/// without its smoothing.
-pub fn jitter(times: &[Duration]) -> Option<Duration> {
-    let steps = times.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
-    let count = u32::try_from(times.len().checked_sub(1)?).ok()?;
-    steps.sum::<Duration>().checked_div(count)
-}
-
 /// A duration for people: `340 us`, `1.3 ms`, `38 ms`, `4.0 s`.
 pub(crate) fn span(duration: Duration) -> String {
     match duration.as_micros() {
@@ -263,19 +244,6 @@ pub(crate) mod tests {
         let phases = phases.iter().map(|&phase| (phase, Duration::from_millis(1))).collect();
         let seen = Seen { phases, ..Seen::new() };
         Observation { address: None, time: Duration::from_millis(5), seen }
-    }
-
-    fn ms(values: &[u64]) -> Vec<Duration> {
-        values.iter().copied().map(Duration::from_millis).collect()
-    }
-
-    #[test]
-    fn median_and_jitter_of_few_and_many() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&ms(&[9, 1, 5])), Some(Duration::from_millis(5)));
-        assert_eq!(median(&ms(&[4, 2])), Some(Duration::from_millis(3)));
-        assert_eq!(jitter(&ms(&[7])), None);
-        assert_eq!(jitter(&ms(&[1, 3, 3])), Some(Duration::from_millis(1)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pptp_probe::output::{Metric, Report, State, Sub, Thresholds};
+use pptp_probe::probe::figures::percentile;
 use pptp_probe::probe::radius::{Carrier, Mode, Observation, Part, Plan, Server};
 use pptp_probe::proto::Failure;
 use pptp_probe::proto::radius::access::{KeyPolicy, Keys, Proof};
@@ -345,7 +346,7 @@ impl Judge<'_> {
         }
         if self.plan.count > 1 && matches!(part.mode, Mode::Auth | Mode::Status) {
             let times = &outcome.times;
-            if let (Some(&p95_time), Some(&longest)) = (percentile(times, 95), times.last()) {
+            if let (Some(p95_time), Some(&longest)) = (percentile(times, 95), times.last()) {
                 add(Metric::seconds(p95, p95_time));
                 add(Metric::seconds(max, longest));
                 let seconds = part.time.as_secs_f64();
@@ -451,7 +452,7 @@ impl Judge<'_> {
         let count = outcome.times.len();
         let time = main_time(part).map(span).unwrap_or_default();
         let time = if count > 1 && part.mode != Mode::Acct {
-            let p95 = percentile(&outcome.times, 95).copied().unwrap_or_default();
+            let p95 = percentile(&outcome.times, 95).unwrap_or_default();
             format!("{count} times, median {time}, p95 {}", span(p95))
         } else {
             format!("in {time}")
@@ -567,12 +568,6 @@ fn main_time(part: &Part) -> Option<Duration> {
     match part.mode {
         Mode::Acct if part.outcome.failure.is_none() => Some(times.iter().sum()),
         Mode::Acct => None,
-        _ => percentile(times, 50).copied(),
+        _ => percentile(times, 50),
     }
-}
-
-/// The least value that `percent` of the sorted values do not exceed.
-fn percentile(sorted: &[Duration], percent: usize) -> Option<&Duration> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.checked_sub(1)?)
 }

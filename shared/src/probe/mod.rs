@@ -23,6 +23,7 @@ use crate::reason::{Phase, Reason};
 
 pub mod auth;
 pub mod control_connection;
+pub mod figures;
 pub mod gre;
 pub mod radius;
 pub mod tunnel;
