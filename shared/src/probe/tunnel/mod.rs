@@ -1,3 +1,4 @@
 //! A user's traffic through the tunnel, each step measured on its own.
 
+pub mod echoes;
 pub mod way;
