@@ -16,7 +16,7 @@ guest_mounts() {
     [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
     mount -t devpts devpts /dev/pts
     for d in /run /tmp /var/log /etc/ppp; do mount -t tmpfs tmpfs "$d"; done
-    mkdir -p /run/state /run/lock
+    mkdir -p /run/state /run/lock /run/path
     mount -t hostfs hostfs /run/state -o "$tb_state"
     # shellcheck disable=SC1091
     . "/run/state/$tb_role.env"
@@ -84,27 +84,36 @@ clsact() {
     tc qdisc show dev vec0 | grep -q clsact || tc qdisc add dev vec0 clsact
 }
 
-# One-way delay in milliseconds on what this guest sends, and (second
-# argument) on what it receives, the latter through an ifb device.
-guest_delay() {
-    [ -d /sys/module/sch_netem ] || [ "${1:-0}${2:-0}" != 00 ] || return 0
+# path_condition NAME OUT IN: delay in milliseconds, loss in per cent or rate in
+# kbit/s of what this guest sends and receives, the latter through an ifb device;
+# 0 is none.  They are one netem queue a direction, so the others are kept.
+path_condition() {
+    local condition unit out in sends='' receives=''
+    [ -d /sys/module/sch_netem ] || [ "$2$3" != 00 ] || return 0
+    echo "$2 $3" >"/run/path/$1"
+    for condition in delay:ms loss:% rate:kbit; do
+        unit=${condition#*:} condition=${condition%:*}
+        { read -r out in <"/run/path/$condition"; } 2>/dev/null || continue
+        [ "$out" = 0 ] || sends+=" $condition $out$unit"
+        [ "$in" = 0 ] || receives+=" $condition $in$unit"
+    done
     guest_modules sch_netem
     tc qdisc del dev vec0 root 2>/dev/null
     tc filter del dev vec0 ingress pref 90 2>/dev/null
-    if [ "${1:-0}" != 0 ]; then
-        tc qdisc add dev vec0 root netem delay "$1ms" limit 10000
-    fi
-    if [ "${2:-0}" != 0 ]; then
-        guest_modules ifb cls_matchall act_mirred
-        clsact
-        ip link show ifb0 >/dev/null 2>&1 || ip link add ifb0 type ifb
-        ip link set ifb0 up
-        tc filter add dev vec0 ingress pref 90 matchall action mirred egress redirect dev ifb0
-        tc qdisc replace dev ifb0 root netem delay "$2ms" limit 10000
-    fi
+    # shellcheck disable=SC2086
+    [ -z "$sends" ] || tc qdisc add dev vec0 root netem $sends limit 10000 || return
+    [ -n "$receives" ] || return 0
+    guest_modules ifb cls_matchall act_mirred
+    clsact
+    ip link show ifb0 >/dev/null 2>&1 || ip link add ifb0 type ifb
+    ip link set ifb0 up
+    tc filter add dev vec0 ingress pref 90 matchall action mirred egress redirect dev ifb0
+    # shellcheck disable=SC2086
+    tc qdisc replace dev ifb0 root netem $receives limit 10000
 }
 
-# drop PREF WHAT MATCH...: drop what matches, WHAT being in, out, both or off.
+# drop PREF WHAT MATCH...: drop what matches (a tc classifier and its words), WHAT
+# being in, out, both or off.
 drop() {
     local pref=$1 what=$2 hook
     shift 2
@@ -118,10 +127,10 @@ drop() {
     clsact
     for hook in ingress egress; do tc filter del dev vec0 "$hook" pref "$pref" 2>/dev/null; done
     for hook in $what; do
-        tc filter add dev vec0 "$hook" pref "$pref" protocol ip u32 "$@" action drop
+        tc filter add dev vec0 "$hook" pref "$pref" protocol ip "$@" action drop
     done
 }
-block_gre() { drop 10 "$1" match ip protocol 47 0xff; }
+block_gre() { drop 10 "$1" u32 match ip protocol 47 0xff; }
 # The gateway's port is the destination of what comes in, the source of what
 # goes out: one filter for each.
 block_tcp() {
@@ -133,8 +142,8 @@ block_tcp() {
     off) ;;
     *) echo "in, out, both or off"; return 2 ;;
     esac
-    drop 20 "$in" match ip protocol 6 0xff match ip dport 1723 0xffff
-    drop 21 "$out" match ip protocol 6 0xff match ip sport 1723 0xffff
+    drop 20 "$in" u32 match ip protocol 6 0xff match ip dport 1723 0xffff
+    drop 21 "$out" u32 match ip protocol 6 0xff match ip sport 1723 0xffff
 }
 
 # nap SECONDS: without the fork that sleep would cost.
