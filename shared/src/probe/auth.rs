@@ -18,6 +18,7 @@ use crate::proto::tunnel::{Config, Goal};
 use crate::reason::{Phase, Reason};
 
 /// What the session shall be like.
+#[derive(Clone)]
 pub struct Wish {
     /// Methods that may be used.
     pub methods: Vec<Method>,
@@ -42,31 +43,42 @@ pub async fn probe(
         Ok(prober) => prober,
         Err(failure) => return not_begun(failure),
     };
-    let (magic, peer_challenge) = match (random(), random()) {
-        (Ok(magic), Ok(challenge)) => (u32::from_ne_bytes(magic) | 1, challenge),
-        (Err(text), _) | (_, Err(text)) => {
-            return not_begun(Failure::new(Phase::Resolve, Reason::Local, text));
-        }
+    let link = match link_config(wish) {
+        Ok(link) => link,
+        Err(failure) => return not_begun(failure),
     };
-    prober
-        .session(|call_id| Config {
-            goal: Goal::Session,
-            call_id,
-            control: introduction(allowance),
-            link: Some(link::Config {
-                goal: link::Goal::Network,
-                auth: AuthPolicy::OneOf(wish.methods),
-                credentials: wish.credentials,
-                mppe: wish.mppe,
-                mru: None,
-                magic,
-                peer_challenge,
-                ask_dns: true,
-                ask_nbns: wish.ask_nbns,
-                timing: Timing::default(),
-            }),
-            patience: allowance.patience(),
-            echo_timeout: allowance.echo_timeout(),
-        })
-        .await
+    prober.session(|call_id| tunnel_config(Goal::Session, call_id, link, allowance)).await
+}
+
+/// The link of a session that goes all the way, with random numbers of its own.
+pub(super) fn link_config(wish: Wish) -> Result<link::Config, Failure> {
+    let local = |text| Failure::new(Phase::Resolve, Reason::Local, text);
+    Ok(link::Config {
+        goal: link::Goal::Network,
+        auth: AuthPolicy::OneOf(wish.methods),
+        credentials: wish.credentials,
+        mppe: wish.mppe,
+        mru: None,
+        magic: u32::from_ne_bytes(random().map_err(local)?) | 1,
+        peer_challenge: random().map_err(local)?,
+        ask_dns: true,
+        ask_nbns: wish.ask_nbns,
+        timing: Timing::default(),
+    })
+}
+
+pub(super) fn tunnel_config(
+    goal: Goal,
+    call_id: u16,
+    link: link::Config,
+    allowance: Allowance,
+) -> Config {
+    Config {
+        goal,
+        call_id,
+        control: introduction(allowance),
+        link: Some(link),
+        patience: allowance.patience(),
+        echo_timeout: allowance.echo_timeout(),
+    }
 }

@@ -62,8 +62,8 @@ pub enum Goal {
     Candidate,
     /// Until IP may flow, then one encrypted echo where MPPE was agreed.
     Session,
-    /// Until IP may flow, and then for as long as its owner wants: see
-    /// [`Tunnel::is_open`].
+    /// Until IP may flow, one echo, and then for as long as its owner wants:
+    /// see [`Tunnel::is_open`].
     Open,
 }
 
@@ -445,7 +445,7 @@ impl Tunnel {
             }
             Stage::Proof { until, .. } if until <= now => {
                 self.seen.proof = Proof::Silent;
-                self.succeed(now);
+                self.proved(now);
             }
             Stage::Proof { next_at, until } if next_at <= now => self.send_proof(until, now),
             Stage::CloseLink { until } if until <= now => self.close_control(now),
@@ -783,21 +783,25 @@ impl Tunnel {
     /// Once encryption is decided and an address is there: prove the keys.
     fn session_up(&mut self, now: Instant) {
         let (Some(mppe), Some(_)) = (self.seen.mppe, self.seen.phase(Phase::Ipcp)) else { return };
-        if self.goal == Goal::Open && self.stage == Stage::Link {
-            self.gre_until = None;
-            self.widen_at = None;
-            self.quiet_at = None;
-            self.stage = Stage::Open;
+        if !matches!(self.goal, Goal::Session | Goal::Open) || self.stage != Stage::Link {
             return;
         }
-        if self.goal != Goal::Session || self.stage != Stage::Link {
-            return;
-        }
-        let addresses = self.link.as_ref().and_then(Link::addresses);
-        if mppe.is_none() || addresses.is_none() {
-            return self.succeed(now);
+        let nothing_to_prove = mppe.is_none() && self.goal == Goal::Session;
+        if nothing_to_prove || self.addresses().is_none() {
+            return self.proved(now);
         }
         self.send_proof(now + self.echo_timeout, now);
+    }
+
+    /// Whatever the echo showed, that was all it was for.
+    fn proved(&mut self, now: Instant) {
+        if self.goal != Goal::Open {
+            return self.succeed(now);
+        }
+        self.gre_until = None;
+        self.widen_at = None;
+        self.quiet_at = None;
+        self.stage = Stage::Open;
     }
 
     /// An echo to the gateway's inner address: that it can be read and
@@ -831,7 +835,7 @@ impl Tunnel {
         {
             self.seen.proof = Proof::Proved(now.duration_since(sent_at));
             self.mark(Phase::Data, now);
-            self.succeed(now);
+            self.proved(now);
         }
     }
 
