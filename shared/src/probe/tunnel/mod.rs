@@ -1,4 +1,5 @@
 //! A user's traffic through the tunnel, each step measured on its own.
 
 pub mod echoes;
+pub mod url;
 pub mod way;
