@@ -58,7 +58,8 @@ async fn established(
     }
 }
 
-fn refusal(address: SocketAddr, error: &std::io::Error) -> (Reason, String) {
+/// The reason and a sentence for an error of a TCP connection.
+pub fn refusal(address: SocketAddr, error: &std::io::Error) -> (Reason, String) {
     match error.kind() {
         ErrorKind::ConnectionRefused => {
             (Reason::Refused, format!("{address} refuses TCP connections"))

@@ -10,9 +10,23 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::net::tcp;
+use crate::reason::Reason;
+
 /// The runtime's clock.
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The reason and a sentence for an error of a TCP connection to `to`.
+pub fn refusal(to: SocketAddrV4, error: &io::Error) -> (Reason, String) {
+    match error.kind() {
+        io::ErrorKind::NotConnected => (Reason::Closed, "the tunnel is gone".into()),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+            (Reason::Closed, format!("{to} closed the connection"))
+        }
+        _ => tcp::refusal(to.into(), error),
+    }
 }
 
 /// IPv4 as a user of the tunnel has it.
