@@ -259,14 +259,22 @@ pub(super) mod tests {
         }
 
         async fn heard(&mut self, until: Instant) -> Option<Heard> {
-            if self.coming.first().is_some_and(|heard| heard.at <= until) {
-                let heard = self.coming.remove(0);
-                tokio::time::sleep_until(heard.at.into()).await;
-                return Some(heard);
-            }
-            tokio::time::sleep_until(until.into()).await;
-            None
+            arrival(&mut self.coming, until).await
         }
+    }
+
+    /// Waits for the first of what is coming, in order of time.
+    pub(in super::super) async fn arrival(
+        coming: &mut Vec<Heard>,
+        until: Instant,
+    ) -> Option<Heard> {
+        if coming.first().is_some_and(|heard| heard.at <= until) {
+            let heard = coming.remove(0);
+            tokio::time::sleep_until(heard.at.into()).await;
+            return Some(heard);
+        }
+        tokio::time::sleep_until(until.into()).await;
+        None
     }
 
     /// Runs a future on a clock that jumps from timer to timer.

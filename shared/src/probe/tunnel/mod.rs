@@ -5,4 +5,5 @@ pub mod dns;
 #[cfg(test)]
 mod fake;
 pub mod url;
+pub mod path_mtu;
 pub mod way;
