@@ -17,7 +17,6 @@ use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::{self, Wish};
 use pptp_probe::proto::auth::Credentials;
-use pptp_probe::proto::mppe::Mode;
 use pptp_probe::proto::tunnel::Proof;
 use pptp_probe::reason::{Phase, Reason};
 
@@ -129,14 +128,10 @@ impl Run for AuthArgs {
     type Seen = Observation;
 
     fn secrets(&self, deadline: Instant) -> Result<Option<Credentials>, Report> {
-        if self.methods.allowed() == [Method::None] {
-            return Ok(None);
-        }
-        let (username, password) = self.login.resolve(deadline).map_err(session::unread)?;
-        Ok(Some(Credentials { username, password }))
+        session::credentials(&self.login, &self.methods, deadline)
     }
 
-    fn socket() -> Result<RawGre, Report> {
+    fn socket(&self) -> Result<RawGre, Report> {
         session::raw_socket()
     }
 
@@ -181,30 +176,7 @@ fn report(args: &AuthArgs, context: &Context, seen: &Observation) -> Report {
     }
     report = session::describe(report, context, seen);
     report = session::describe_gre(report, context, seen);
-    if let Some(method) = facts.method {
-        report = report.fact("auth_method", method.word());
-    }
-    if let Some(mode) = facts.mppe {
-        let bits = mode.map_or(0, |mode| mode.length.bits());
-        report = report
-            .metric(Metric::number("mppe_bits", bits.into()).judged_by(&context.thresholds))
-            .fact("mppe", mode.map_or("none".to_owned(), describe_mode))
-            .fact("mppe_keys_proved", matches!(facts.proof, Proof::Proved(_)));
-    }
-    if facts.proof == Proof::Silent {
-        let text = "the gateway's inner address answers no ping, so the MPPE keys are not proved";
-        report = report.detail(1, text);
-    }
-    if let Some(address) = facts.address.filter(|_| facts.phase(Phase::Ipcp).is_some()) {
-        report = report.fact("assigned_address", address.to_string());
-    }
-    if let Some(address) = facts.peer_address {
-        report = report.fact("inner_address", address.to_string());
-    }
-    let list = |list: &[Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    if !facts.dns.is_empty() {
-        report = report.fact("dns", list(&facts.dns));
-    }
+    report = session::describe_login(report, context, seen);
     if !facts.message.is_empty() {
         report = report.detail(1, format!("gateway says '{}'", escape(&facts.message)));
     }
@@ -270,20 +242,15 @@ fn success(seen: &Observation) -> String {
     let method = facts.method.map_or("", Method::word);
     let encryption = match facts.mppe.flatten() {
         Some(mode) if matches!(facts.proof, Proof::Proved(_)) => {
-            format!("MPPE {}", describe_mode(mode))
+            format!("MPPE {}", session::describe_mode(mode))
         }
-        Some(mode) => format!("MPPE {} (keys not proved)", describe_mode(mode)),
+        Some(mode) => format!("MPPE {} (keys not proved)", session::describe_mode(mode)),
         None => "no encryption".into(),
     };
     let address = facts.address.map(|address| address.to_string()).unwrap_or_default();
     let time = seen.time_to(Phase::Ipcp).max(seen.time_to(Phase::Ccp)).unwrap_or(seen.time);
     let time = session::span(time);
     format!("{} gave {address} in {time}, {method}, {encryption}", session::name(seen))
-}
-
-fn describe_mode(mode: Mode) -> String {
-    let kind = if mode.stateless { "stateless" } else { "stateful" };
-    format!("{} bit {kind}", mode.length.bits())
 }
 
 /// An IPv4 network: `192.0.2.0/24`, or one address.
@@ -322,6 +289,7 @@ mod tests {
     use pptp_probe::crypto::mppe::KeyLength;
     use pptp_probe::output::State;
     use pptp_probe::proto::Failure;
+    use pptp_probe::proto::mppe::Mode;
 
     use super::*;
     use crate::session::tests::{parsed, passed};

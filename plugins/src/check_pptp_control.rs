@@ -75,7 +75,7 @@ impl Run for ControlArgs {
         Ok(())
     }
 
-    fn socket() -> Result<(), Report> {
+    fn socket(&self) -> Result<(), Report> {
         Ok(())
     }
 

@@ -110,7 +110,7 @@ impl Run for GreArgs {
         Ok(())
     }
 
-    fn socket() -> Result<RawGre, Report> {
+    fn socket(&self) -> Result<RawGre, Report> {
         session::raw_socket()
     }
 

@@ -461,7 +461,7 @@ impl Run for RadiusArgs {
         self.plan(carrier, deadline).map_err(session::unread)
     }
 
-    fn socket() -> Result<(), Report> {
+    fn socket(&self) -> Result<(), Report> {
         Ok(())
     }
 

@@ -31,7 +31,7 @@ pub trait Run: Check {
     ///
     /// # Errors
     /// The report of a run without it.
-    fn socket() -> Result<Self::Socket, Report>;
+    fn socket(&self) -> Result<Self::Socket, Report>;
 
     /// One run: what was seen, and the verdict.
     fn run(
@@ -53,7 +53,7 @@ pub(crate) fn main<C: Run>(argv: Vec<OsString>) -> ! {
             // Read while the rights that may be needed for the files are there.
             let secrets = args.secrets(deadline)?;
             let capture = session::capture(args.common())?;
-            let socket = C::socket()?;
+            let socket = args.socket()?;
             session::give_up_rights()?;
             Ok((secrets, capture, socket))
         },

@@ -1,10 +1,11 @@
 //! What the PPTP checks share: what is done before the network is touched,
 //! and how facts that they all have become parts of a report.
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
-use pptp_probe::cli::{Common, Target};
+use pptp_probe::cli::{AuthMethods, Common, Login, Target};
+use pptp_probe::method::Method;
 use pptp_probe::net::gre::RawGre;
 use pptp_probe::net::pcap::Capture;
 use pptp_probe::net::privilege::drop_all;
@@ -12,6 +13,9 @@ use pptp_probe::net::resolve::Family;
 use pptp_probe::output::{Metric, Report, escape};
 use pptp_probe::plugin::{Context, setcap_mend};
 use pptp_probe::probe::{Allowance, Gateway, Observation};
+use pptp_probe::proto::auth::Credentials;
+use pptp_probe::proto::mppe::Mode;
+use pptp_probe::proto::tunnel::Proof;
 use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::secret::Unread;
 
@@ -169,6 +173,55 @@ pub(crate) fn describe_gre(mut report: Report, context: &Context, seen: &Observa
             .fact("connect_speed", f64::from(reply.connect_speed));
     }
     report
+}
+
+/// Adds how the login went and what it gave.
+pub(crate) fn describe_login(mut report: Report, context: &Context, seen: &Observation) -> Report {
+    let facts = &seen.seen;
+    if let Some(method) = facts.method {
+        report = report.fact("auth_method", method.word());
+    }
+    if let Some(mode) = facts.mppe {
+        let bits = mode.map_or(0, |mode| mode.length.bits());
+        report = report
+            .metric(Metric::number("mppe_bits", bits.into()).judged_by(&context.thresholds))
+            .fact("mppe", mode.map_or("none".to_owned(), describe_mode))
+            .fact("mppe_keys_proved", matches!(facts.proof, Proof::Proved(_)));
+    }
+    if facts.proof == Proof::Silent {
+        let text = "the gateway's inner address answers no ping, so the MPPE keys are not proved";
+        report = report.detail(1, text);
+    }
+    if let Some(address) = facts.address.filter(|_| facts.phase(Phase::Ipcp).is_some()) {
+        report = report.fact("assigned_address", address.to_string());
+    }
+    if let Some(address) = facts.peer_address {
+        report = report.fact("inner_address", address.to_string());
+    }
+    let list = |list: &[Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !facts.dns.is_empty() {
+        report = report.fact("dns", list(&facts.dns));
+    }
+    report
+}
+
+/// `128 bit stateless`.
+pub(crate) fn describe_mode(mode: Mode) -> String {
+    let kind = if mode.stateless { "stateless" } else { "stateful" };
+    format!("{} bit {kind}", mode.length.bits())
+}
+
+/// The login, where one is needed; reading it may wait until `deadline`.
+pub(crate) fn credentials(
+    login: &Login,
+    methods: &AuthMethods,
+    deadline: Instant,
+) -> Result<Option<Credentials>, Report> {
+    if methods.allowed() == [Method::None] {
+        return Ok(None);
+    }
+    let (username, password) = login.resolve(deadline).map_err(unread)?;
+    Ok(Some(Credentials { username, password }))
 }
 
 /// What the path did to GRE although the session worked: more than chance.

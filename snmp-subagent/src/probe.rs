@@ -147,7 +147,7 @@ impl<C: Runnable> Arguments<C> {
     fn run(&self, interrupt: OwnedFd) -> (Option<C::Seen>, Conclusion) {
         let context = Context::new(self.args.common(), Instant::now(), self.thresholds.clone());
         let prepared = self.args.secrets(context.deadline);
-        let prepared = prepared.and_then(|secrets| Ok((secrets, C::socket()?)));
+        let prepared = prepared.and_then(|secrets| Ok((secrets, self.args.socket()?)));
         let (seen, report) = match prepared {
             Err(report) => (None, report),
             Ok((secrets, socket)) => {

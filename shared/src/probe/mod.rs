@@ -63,6 +63,12 @@ impl Allowance {
         self.deadline.checked_sub(self.farewell()).unwrap_or(self.deadline)
     }
 
+    /// When the steps inside the tunnel must be over, a little before the goal.
+    fn work_until(self) -> Instant {
+        let margin = (self.total() / 50).min(Duration::from_millis(100));
+        self.goal().checked_sub(margin).unwrap_or(self.deadline)
+    }
+
     /// Wait for GRE in both directions, and for a control echo: two fifths of
     /// the time, and where it allows long enough for pppd to ask a second
     /// time, which it does after three seconds.

@@ -6,7 +6,8 @@
 //! nothing. Time is an argument, and a datagram leaves only when the owner has
 //! room for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -262,8 +263,8 @@ impl Stack {
         loop {
             let port = self.next_port;
             self.next_port = port.wrapping_add(1) | DYNAMIC_PORTS;
-            if !self.ports.contains_key(&port) {
-                self.ports.insert(port, Port::default());
+            if let Entry::Vacant(vacant) = self.ports.entry(port) {
+                vacant.insert(Port::default());
                 return Some(port);
             }
         }

@@ -1,9 +1,289 @@
 //! A user's traffic through the tunnel, each step measured on its own.
+//!
+//! One session carries the steps of [`Traffic`] in their order, each within
+//! its share of the time that is left. [`crowd`] brings up many at once.
 
-pub mod echoes;
+use std::cell::RefCell;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use self::dns::DnsSeen;
+use self::echoes::{Echoes, Plan};
+use self::url::{Host, HostPort};
+use self::way::{Pinger, Way, now};
+use super::auth::{self, link_config, tunnel_config};
+use super::{Allowance, Gateway, Observation, Prober, not_begun};
+use crate::net::entropy::random;
+use crate::net::gre::RawGre;
+use crate::net::inside::Inside;
+use crate::net::interrupt::Interrupt;
+use crate::net::tap::Tap;
+use crate::proto::Failure;
+use crate::proto::stack;
+use crate::proto::tunnel::{Goal, Tunnel};
+use crate::reason::{Phase, Reason};
+
 pub mod dns;
+pub mod echoes;
 #[cfg(test)]
 mod fake;
-pub mod url;
 pub mod path_mtu;
+pub mod url;
 pub mod way;
+
+/// Octets of an LCP Echo-Request that weighs about as much as a small ping.
+const LINK_ECHO: usize = 64;
+/// Buffers of a connection that carries little, in octets.
+const SMALL_BUFFER: usize = 16 << 10;
+/// From one echo to the next while a session is only kept.
+const KEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a user does.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    /// Echoes inside, and as many of LCP beside them.
+    pub ping: Option<Ping>,
+    /// Names to resolve by the servers that the gateway gave.
+    pub names: Vec<Host>,
+    /// Places to connect to.
+    pub connects: Vec<HostPort>,
+    /// How long the session is kept under watch.
+    pub keep: Option<Duration>,
+}
+
+/// Echoes to one host.
+#[derive(Debug, Clone)]
+pub struct Ping {
+    /// Whom; without it, the gateway's inner address.
+    pub host: Option<Host>,
+    /// How many, and how.
+    pub plan: Plan,
+}
+
+/// One step that was begun, and how it went.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// How long it took.
+    pub time: Duration,
+    /// What it showed.
+    pub seen: StepSeen,
+}
+
+/// What a step showed.
+#[derive(Debug, Clone)]
+pub enum StepSeen {
+    /// [`Traffic::ping`].
+    Ping {
+        /// Who was asked.
+        host: String,
+        /// Its address, or why there is none.
+        address: Result<Ipv4Addr, (Reason, String)>,
+        /// Echoes inside.
+        inner: Echoes,
+        /// Echoes of LCP, which are never encrypted.
+        outer: Echoes,
+    },
+    /// One of [`Traffic::names`].
+    Name(Host, DnsSeen),
+    /// One of [`Traffic::connects`]: how long TCP took, or why it failed.
+    Connect(HostPort, Result<Duration, (Reason, String)>),
+    /// [`Traffic::keep`]: for how long it should have been and was kept.
+    Keep {
+        /// What was asked for.
+        wanted: Duration,
+        /// How long the session lived under watch.
+        kept: Duration,
+        /// Echoes inside.
+        inner: Echoes,
+        /// Echoes of LCP.
+        outer: Echoes,
+    },
+}
+
+/// What the traffic showed.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The steps that were begun.
+    pub steps: Vec<Step>,
+    /// Steps that there was no time for.
+    pub untried: usize,
+    /// What came out of the tunnel beside what was wanted.
+    pub stray: stack::Counters,
+}
+
+/// Brings one session up, uses it, and takes it down again.
+pub async fn probe(
+    gateway: &Gateway,
+    wish: auth::Wish,
+    traffic: &Traffic,
+    raw: RawGre,
+    allowance: Allowance,
+    interrupt: io::Result<Interrupt>,
+    tap: &mut Tap,
+) -> (Observation, Found) {
+    let found = RefCell::new(Found::default());
+    let mut prober = match Prober::new(gateway, allowance, Some(raw), interrupt, tap) {
+        Ok(prober) => prober,
+        Err(failure) => return (not_begun(failure), found.into_inner()),
+    };
+    let (link, seed) = match (link_config(wish), seed()) {
+        (Ok(link), Ok(seed)) => (link, seed),
+        (Err(failure), _) | (_, Err(failure)) => {
+            return (not_begun(failure), found.into_inner());
+        }
+    };
+    let config = |call_id| tunnel_config(Goal::Open, call_id, link, allowance);
+    let user = async |inside: &Inside| {
+        let user = User { inside, until: allowance.work_until(), found: &found };
+        user.act(traffic).await;
+        found.borrow_mut().stray = inside.counters();
+    };
+    let seen = prober.session_for(config, seed, user).await;
+    (seen, found.into_inner())
+}
+
+/// Random, for the stack of one session.
+fn seed() -> Result<u64, Failure> {
+    let octets = random().map_err(|text| Failure::new(Phase::Resolve, Reason::Local, text))?;
+    Ok(u64::from_ne_bytes(octets))
+}
+
+/// Somebody at work.
+struct User<'a> {
+    inside: &'a Inside,
+    until: Instant,
+    found: &'a RefCell<Found>,
+}
+
+impl User<'_> {
+    async fn act(&self, traffic: &Traffic) {
+        let pings = traffic.ping.iter().count();
+        let mut left =
+            pings + traffic.names.len() + traffic.connects.len() + traffic.keep.iter().count();
+        self.found.borrow_mut().untried = left;
+        // Each step gets its share of what is left.
+        let mut share = || {
+            let whole = self.until.saturating_duration_since(now());
+            let share = whole / left.max(1) as u32;
+            left = left.saturating_sub(1);
+            now() + share
+        };
+        if let Some(ping) = &traffic.ping {
+            self.step(self.ping(ping, share())).await;
+        }
+        for name in &traffic.names {
+            self.step(self.name(name, share())).await;
+        }
+        for place in &traffic.connects {
+            self.step(self.connect(place, share())).await;
+        }
+        if let Some(wanted) = traffic.keep {
+            self.step(self.keep(wanted, share())).await;
+        }
+    }
+
+    /// Notes a step, unless there is no time to begin it.
+    async fn step(&self, step: impl Future<Output = StepSeen>) {
+        let begun = now();
+        if begun >= self.until || !self.inside.with_tunnel(|tunnel, _| tunnel.is_open()) {
+            return;
+        }
+        let seen = step.await;
+        let mut found = self.found.borrow_mut();
+        found.untried -= 1;
+        found.steps.push(Step { time: now().duration_since(begun), seen });
+    }
+
+    async fn ping(&self, ping: &Ping, until: Instant) -> StepSeen {
+        let gateway = self.inside.addresses().map(|(_, gateway)| gateway);
+        let (host, address) = match (&ping.host, gateway) {
+            (Some(host), _) => (host.to_string(), self.address(host, until).await),
+            (None, Some(gateway)) => (gateway.to_string(), Ok(gateway)),
+            (None, None) => {
+                let text = "the gateway has no inner address that could be asked";
+                ("the gateway".into(), Err((Reason::NoAddress, text.into())))
+            }
+        };
+        let (inner, outer) = match address {
+            Ok(address) => self.echoes(address, &ping.plan, until).await,
+            Err(_) => Default::default(),
+        };
+        StepSeen::Ping { host, address, inner, outer }
+    }
+
+    /// Echoes inside and outside at the same pace, half an interval apart so
+    /// that none waits for the other.
+    async fn echoes(&self, to: Ipv4Addr, plan: &Plan, until: Instant) -> (Echoes, Echoes) {
+        let (mut inside, mut beside) = (self.inside.pinger(Some(to)), self.inside.pinger(None));
+        tokio::join!(echoes::series(&mut inside, plan, until), async {
+            sleep(plan.interval / 2).await;
+            series_outside(&mut beside, plan, until).await
+        })
+    }
+
+    async fn address(&self, host: &Host, until: Instant) -> Result<Ipv4Addr, (Reason, String)> {
+        if let Some(address) = host.address() {
+            return Ok(address);
+        }
+        let seen = dns::resolve(self.inside, &self.servers(), host, until).await;
+        match (seen.addresses.first(), seen.failure) {
+            (Some(&address), _) => Ok(address),
+            (None, Some((_, text))) => Err((Reason::DnsFailed, text)),
+            (None, None) => Err((Reason::DnsFailed, format!("{host} has no address inside"))),
+        }
+    }
+
+    fn servers(&self) -> Vec<Ipv4Addr> {
+        self.inside.with_tunnel(|tunnel, _| Tunnel::dns(tunnel))
+    }
+
+    async fn name(&self, name: &Host, until: Instant) -> StepSeen {
+        let seen = dns::resolve(self.inside, &self.servers(), name, until).await;
+        StepSeen::Name(name.clone(), seen)
+    }
+
+    async fn connect(&self, place: &HostPort, until: Instant) -> StepSeen {
+        let outcome = match self.address(&place.host, until).await {
+            Err(failure) => Err(failure),
+            Ok(address) => {
+                let to = SocketAddrV4::new(address, place.port);
+                let begun = now();
+                match self.inside.connect(to, SMALL_BUFFER, until).await {
+                    Ok(_) => Ok(now().duration_since(begun)),
+                    Err(error) => Err(way::refusal(to, &error)),
+                }
+            }
+        };
+        StepSeen::Connect(place.clone(), outcome)
+    }
+
+    async fn keep(&self, wanted: Duration, until: Instant) -> StepSeen {
+        let begun = now();
+        let until = until.min(begun + wanted);
+        let count = wanted.as_secs().clamp(1, u16::MAX.into()) as u16;
+        let plan =
+            Plan { count, interval: KEEP_INTERVAL, timeout: KEEP_INTERVAL * 2, length: LINK_ECHO };
+        let gateway = self.inside.addresses().map(|(_, gateway)| gateway);
+        let watch = async {
+            let seen = match gateway {
+                Some(gateway) => self.echoes(gateway, &plan, until).await,
+                None => {
+                    let mut beside = self.inside.pinger(None);
+                    (Echoes::default(), series_outside(&mut beside, &plan, until).await)
+                }
+            };
+            sleep(until.saturating_duration_since(now())).await;
+            seen
+        };
+        let (inner, outer) = watch.await;
+        StepSeen::Keep { wanted, kept: now().duration_since(begun), inner, outer }
+    }
+}
+
+async fn series_outside(pinger: &mut impl Pinger, plan: &Plan, until: Instant) -> Echoes {
+    let plan = Plan { length: LINK_ECHO, ..*plan };
+    echoes::series(pinger, &plan, until).await
+}

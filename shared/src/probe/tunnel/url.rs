@@ -74,7 +74,7 @@ impl Host {
             ));
         }
         let is_odd = |octet: &u8| !(octet.is_ascii_alphanumeric() || b"-_.".contains(octet));
-        if let Some(odd) = text.as_bytes().iter().position(|octet| is_odd(octet)) {
+        if let Some(odd) = text.as_bytes().iter().position(is_odd) {
             return Err(Mistake::new(index + odd, "a letter, digit, '-', '_' or '.' of a host"));
         }
         if text.len() > LONGEST_NAME {

@@ -25,6 +25,11 @@ impl Tunnel {
         self.link.as_ref().and_then(Link::addresses)
     }
 
+    /// DNS servers that the gateway gave.
+    pub fn dns(&self) -> Vec<Ipv4Addr> {
+        self.link.as_ref().map(|link| link.ipcp().dns()).unwrap_or_default()
+    }
+
     /// Largest information field that the gateway takes, in octets: without
     /// encryption the largest IP datagram.
     pub fn peer_mru(&self) -> u16 {

@@ -1,0 +1,189 @@
+//! `check_pptp_tunnel`: a user's traffic, all the way through the tunnel.
+
+use std::ffi::OsString;
+use std::io;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use pptp_probe::cli::{AuthMethods, Common, Login, MppeChoice, Target};
+use pptp_probe::method::Method;
+use pptp_probe::net::gre::RawGre;
+use pptp_probe::net::interrupt::Interrupt;
+use pptp_probe::net::tap::Tap;
+use pptp_probe::output::Report;
+use pptp_probe::plugin::{Check, Context};
+use pptp_probe::probe::Observation;
+use pptp_probe::probe::auth::Wish;
+use pptp_probe::probe::tunnel::echoes::Plan;
+use pptp_probe::probe::tunnel::url::{Host, HostPort};
+use pptp_probe::probe::tunnel::{self, Found, Ping, Traffic};
+use pptp_probe::proto::auth::Credentials;
+
+use crate::run::{self, Run};
+use crate::session;
+
+mod report;
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct TunnelArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    login: Login,
+    #[command(flatten)]
+    methods: AuthMethods,
+    #[command(flatten)]
+    mppe: MppeChoice,
+    /// Whom to ping through the tunnel; default: the gateway's inner address
+    #[arg(long, value_name = "HOST")]
+    ping: Option<Host>,
+    /// Echoes inside, and as many of LCP outside, 0 to 10000
+    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    count: u16,
+    /// From one echo to the next, 0.001 to 60 s
+    #[arg(long, value_name = "SECS", default_value = "0.02")]
+    interval: Seconds,
+    /// Octets of an echo with its IP header, 28 to 1500
+    #[arg(long, value_name = "OCTETS", default_value = "84")]
+    #[arg(value_parser = clap::value_parser!(u16).range(28..=1500))]
+    size: u16,
+    /// Resolve this name by the DNS servers that the gateway gives; repeatable
+    #[arg(long, value_name = "NAME")]
+    dns: Vec<Host>,
+    /// Connect TCP to this place inside; repeatable
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp: Vec<HostPort>,
+    /// Stay so long with an echo each second; renegotiations are followed
+    #[arg(long, value_name = "SECS")]
+    keep: Option<Seconds>,
+}
+
+/// A time on the command line: 0.001 s to 24 h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        match text.parse::<f64>() {
+            Ok(seconds) if plain && (0.001..=86_400.0).contains(&seconds) => {
+                Ok(Self(Duration::from_secs_f64(seconds)))
+            }
+            _ => Err("expected seconds such as 0.02 or 30, 0.001 to 86400".into()),
+        }
+    }
+}
+
+impl Check for TunnelArgs {
+    const NAME: &'static str = "PPTP TUNNEL";
+    const PROGRAM: &'static str = "check_pptp_tunnel";
+    const ABOUT: &'static str = "Logs in to a PPTP gateway and acts as a user would, through the \
+        tunnel: echoes, names, connections; then logs out. No pppd, no route, one \
+        authentication attempt. Needs CAP_NET_RAW. Alerts when any layer fails, nothing or not \
+        everything comes back through the tunnel, a name does not resolve or a connection fails \
+        inside, the session ends by itself, or a metric is outside its range.";
+    const EXAMPLES: &'static str = "Examples:\n  \
+        check_pptp_tunnel -H 192.0.2.1 -u probe --password-file /etc/pptp-monitor/probe -w 0.1 -c 0.5\n  \
+        check_pptp_tunnel -H 192.0.2.1 -u probe --password-env PW --dns intra.example --tcp 198.51.100.7:443";
+    const METRICS: &'static [&'static str] = report::METRICS;
+    const MAIN_METRIC: &'static str = "rtt";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn target(&self) -> String {
+        self.target.to_string()
+    }
+
+    fn excludes(&self, label: &str) -> Option<&'static str> {
+        report::excluded(self, label)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        session::validate_ipv4(&self.target)?;
+        if self.methods.allowed() == [Method::None] && !self.mppe.mppe.allow_none {
+            return Err("--mppe needs a key, but --auth-method none gives none".into());
+        }
+        let whole = self.common.timeout().duration;
+        let series = self.interval.0 * u32::from(self.count);
+        let needed = series + self.keep.map_or(Duration::ZERO, |keep| keep.0);
+        if needed >= whole {
+            let advice = needed.as_secs() + 5;
+            return Err(format!(
+                "echoes and --keep alone take {} s; give -t {advice} or more",
+                needed.as_secs_f64()
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl TunnelArgs {
+    fn traffic(&self) -> Traffic {
+        let plan = Plan {
+            count: self.count,
+            interval: self.interval.0,
+            timeout: Duration::from_secs(1),
+            length: self.size.into(),
+        };
+        let ping = (self.count > 0).then(|| Ping { host: self.ping.clone(), plan });
+        Traffic {
+            ping,
+            names: self.dns.clone(),
+            connects: self.tcp.clone(),
+            keep: self.keep.map(|keep| keep.0),
+        }
+    }
+}
+
+/// Runs the check and leaves the process.
+pub fn main(argv: Vec<OsString>) -> ! {
+    run::main::<TunnelArgs>(argv)
+}
+
+impl Run for TunnelArgs {
+    type Secrets = Option<Credentials>;
+    type Socket = RawGre;
+    type Seen = (Observation, Found);
+
+    fn secrets(&self, deadline: Instant) -> Result<Option<Credentials>, Report> {
+        session::credentials(&self.login, &self.methods, deadline)
+    }
+
+    fn socket(&self) -> Result<RawGre, Report> {
+        session::raw_socket()
+    }
+
+    async fn run(
+        &self,
+        credentials: Option<Credentials>,
+        raw: RawGre,
+        interrupt: io::Result<Interrupt>,
+        tap: &mut Tap,
+        context: &Context,
+    ) -> ((Observation, Found), Report) {
+        let gateway = session::gateway(&self.target, true);
+        let wish = Wish {
+            methods: self.methods.allowed(),
+            credentials,
+            mppe: self.mppe.mppe,
+            ask_nbns: false,
+        };
+        let allowance = session::allowance(context);
+        let traffic = self.traffic();
+        let (seen, found) =
+            tunnel::probe(&gateway, wish, &traffic, raw, allowance, interrupt, tap).await;
+        let report = report::report(context, &seen, &found);
+        let remarks = self.login.remarks().into_iter();
+        let report = remarks.fold(report, |report, remark| report.detail(1, remark));
+        ((seen, found), report)
+    }
+}

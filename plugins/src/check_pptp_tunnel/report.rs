@@ -1,0 +1,351 @@
+//! Judges what the traffic showed; touches neither the network nor the clock.
+
+use std::time::Duration;
+
+use pptp_probe::output::{Metric, Report, State, Sub};
+use pptp_probe::plugin::Context;
+use pptp_probe::probe::Observation;
+use pptp_probe::probe::tunnel::dns::DnsSeen;
+use pptp_probe::probe::tunnel::echoes::Echoes;
+use pptp_probe::probe::tunnel::url::{Host, HostPort};
+use pptp_probe::probe::tunnel::way::Answer;
+use pptp_probe::probe::tunnel::{Found, Step, StepSeen};
+use pptp_probe::proto::tunnel::Proof;
+use pptp_probe::reason::{Phase, Reason};
+use pptp_probe::wire::ip::unreachable_name;
+
+use super::TunnelArgs;
+use crate::session::{self, describe_mode, span};
+
+/// Echoes lost, repeated or out of order that are still chance.
+const CHANCE: u64 = 1;
+
+pub(super) const METRICS: &[&str] = &[
+    "rtt",
+    "rtt_p95",
+    "rtt_max",
+    "jitter",
+    "loss",
+    "duplicates",
+    "reordered",
+    "outer_rtt",
+    "outer_rtt_p95",
+    "outer_rtt_max",
+    "outer_jitter",
+    "outer_loss",
+    "dns_time",
+    "tcp_time",
+    "kept",
+    "renegotiated",
+    "time",
+    "resolve_time",
+    "connect_time",
+    "control_time",
+    "call_time",
+    "gre_time",
+    "lcp_time",
+    "auth_time",
+    "ccp_time",
+    "ipcp_time",
+    "data_time",
+    "mppe_bits",
+    "gre_sent",
+    "gre_received",
+    "gre_lost",
+    "gre_duplicates",
+    "gre_reordered",
+];
+
+/// What keeps a metric from being measured.
+pub(super) fn excluded(args: &TunnelArgs, label: &str) -> Option<&'static str> {
+    match label {
+        "rtt" | "rtt_p95" | "rtt_max" | "jitter" | "loss" | "duplicates" | "reordered"
+        | "outer_rtt" | "outer_rtt_p95" | "outer_rtt_max" | "outer_jitter" | "outer_loss"
+            if args.count == 0 =>
+        {
+            Some("--count 0")
+        }
+        "dns_time" if args.dns.is_empty() => Some("no --dns"),
+        "tcp_time" if args.tcp.is_empty() => Some("no --tcp"),
+        "kept" if args.keep.is_none() => Some("no --keep"),
+        _ => None,
+    }
+}
+
+pub(super) fn report(context: &Context, seen: &Observation, found: &Found) -> Report {
+    let judge = Judge { context, seen, found };
+    let subs: Vec<Sub> = found.steps.iter().map(|step| judge.sub(step)).collect();
+    let mut report = judge.verdict(&subs);
+    let time = seen.time_to(Phase::Ipcp).max(seen.time_to(Phase::Ccp));
+    let facts = &seen.seen;
+    if let Some(time) = time.filter(|_| facts.phase(Phase::Ipcp).is_some()) {
+        report = report.metric(Metric::seconds("time", time).judged_by(&context.thresholds));
+    }
+    report = session::describe(report, context, seen);
+    report = session::describe_gre(report, context, seen);
+    report = session::describe_login(report, context, seen);
+    let again = facts.renegotiated;
+    let times = again.lcp + again.ccp + again.ipcp;
+    if facts.phase(Phase::Ipcp).is_some() {
+        let metric = Metric::number("renegotiated", times.into()).min(0.0);
+        report = report.metric(metric.judged_by(&context.thresholds));
+    }
+    if times > 0 {
+        let text = format!(
+            "gateway negotiated again while the tunnel was used: LCP {} times, CCP {}, IPCP {}",
+            again.lcp, again.ccp, again.ipcp
+        );
+        report = report.detail(1, text);
+    }
+    if let Some(text) = strays(found) {
+        report = report.detail(1, text);
+    }
+    subs.into_iter().fold(report, Report::sub_result)
+}
+
+struct Judge<'a> {
+    context: &'a Context,
+    seen: &'a Observation,
+    found: &'a Found,
+}
+
+impl Judge<'_> {
+    /// The session's own failure, else the worst step, else what worked.
+    fn verdict(&self, subs: &[Sub]) -> Report {
+        let facts = &self.seen.seen;
+        if facts.failure.is_some() || facts.phase(Phase::Ipcp).is_none() {
+            return session::begin(self.context, self.seen, Phase::Ipcp, String::new);
+        }
+        let order = |state: State| match state {
+            State::Ok => 0,
+            State::Unknown => 1,
+            State::Warning => 2,
+            State::Critical => 3,
+        };
+        let mut worst: Option<&Sub> = None;
+        for sub in subs.iter().filter(|sub| sub.verdict().is_some() && sub.state() != State::Ok) {
+            if worst.is_none_or(|worst| order(sub.state()) > order(worst.state())) {
+                worst = Some(sub);
+            }
+        }
+        if let Some((sub, verdict)) = worst.and_then(|sub| Some((sub, sub.verdict()?))) {
+            let report = Report::failed(verdict.phase, verdict.reason, sub.headline());
+            return report.mend(verdict.mend.clone());
+        }
+        if self.found.untried > 0 {
+            let text = format!("time was up with {} steps inside not begun", self.found.untried);
+            let report = Report::failed(Phase::Data, Reason::Silent, text);
+            return report
+                .mend("raise -t, or ask for less")
+                .timeout_state(self.context.timeout.state);
+        }
+        if let Some((reason, text)) = session::gre_complaint(self.seen) {
+            return Report::failed(Phase::Gre, reason, text);
+        }
+        Report::ok(self.success())
+    }
+
+    fn success(&self) -> String {
+        let name = session::name(self.seen);
+        let mut done: Vec<String> = Vec::new();
+        for step in &self.found.steps {
+            done.push(match &step.seen {
+                StepSeen::Ping { inner, outer, .. } => {
+                    let times = inner.median().map(span).unwrap_or_default();
+                    let outside = outer.median().map(span).unwrap_or_default();
+                    format!("echo {times} (outside {outside}), {} lost", inner.lost)
+                }
+                StepSeen::Name(name, _) => format!("{name} resolves"),
+                StepSeen::Connect(place, _) => format!("{place} connects"),
+                StepSeen::Keep { kept, .. } => format!("kept {}", span(*kept)),
+            });
+        }
+        let encryption = match self.seen.seen.mppe.flatten() {
+            Some(mode) => format!("MPPE {}", describe_mode(mode)),
+            None => "no encryption".into(),
+        };
+        let done = if done.is_empty() { "session up".to_owned() } else { done.join(", ") };
+        format!("through {name}: {done}; {encryption}")
+    }
+
+    fn sub(&self, step: &Step) -> Sub {
+        match &step.seen {
+            StepSeen::Ping { host, address, inner, outer } => match address {
+                Ok(_) => self.ping(host, inner, outer),
+                Err((reason, text)) => Sub::failed("ping", Phase::Data, *reason, text.clone()),
+            },
+            StepSeen::Name(name, seen) => self.name(name, seen),
+            StepSeen::Connect(place, outcome) => self.connect(place, outcome),
+            StepSeen::Keep { wanted, kept, inner, outer } => {
+                let text = format!(
+                    "kept for {} of {}, {} of {} echoes lost inside, {} of {} outside",
+                    span(*kept),
+                    span(*wanted),
+                    inner.lost,
+                    inner.sent,
+                    outer.lost,
+                    outer.sent
+                );
+                let sub = match self.lossy(inner, outer) {
+                    None => Sub::ok("keep", text),
+                    Some((phase, reason, loss)) => {
+                        Sub::failed("keep", phase, reason, format!("{loss} in {}", span(*kept)))
+                    }
+                };
+                sub.metric(self.judged(Metric::seconds("kept", *kept)))
+            }
+        }
+    }
+
+    fn judged(&self, metric: Metric) -> Metric {
+        metric.judged_by(&self.context.thresholds)
+    }
+
+    fn ping(&self, host: &str, inner: &Echoes, outer: &Echoes) -> Sub {
+        let mut sub = if inner.received == 0 && inner.sent > 0 {
+            let (phase, reason, text) = self.nothing_back(host, inner, outer);
+            Sub::failed("ping", phase, reason, text)
+        } else if let Some((phase, reason, text)) = self.lossy(inner, outer) {
+            Sub::failed("ping", phase, reason, text)
+        } else if inner.duplicates > CHANCE {
+            let text =
+                format!("{} of {} echoes inside came back twice", inner.duplicates, inner.sent);
+            Sub::failed("ping", Phase::Data, Reason::GreDuplicated, text)
+        } else if inner.reordered as u64 > CHANCE {
+            let text =
+                format!("{} of {} echoes inside came out of order", inner.reordered, inner.sent);
+            Sub::failed("ping", Phase::Data, Reason::GreReordered, text)
+        } else {
+            let text = |echoes: &Echoes| {
+                let time = |time: Option<Duration>| time.map(span).unwrap_or_default();
+                format!("{} (p95 {})", time(echoes.median()), time(echoes.p95()))
+            };
+            Sub::ok("ping", format!("{host} answers in {}, LCP in {}", text(inner), text(outer)))
+        };
+        let seconds = [
+            ("rtt", inner.median()),
+            ("rtt_p95", inner.p95()),
+            ("rtt_max", inner.max()),
+            ("jitter", inner.jitter()),
+            ("outer_rtt", outer.median()),
+            ("outer_rtt_p95", outer.p95()),
+            ("outer_rtt_max", outer.max()),
+            ("outer_jitter", outer.jitter()),
+        ];
+        for (label, value) in seconds {
+            if let Some(value) = value {
+                sub = sub.metric(self.judged(Metric::seconds(label, value)));
+            }
+        }
+        for (label, value) in [("loss", inner.loss()), ("outer_loss", outer.loss())] {
+            if let Some(value) = value {
+                let metric = Metric::percent(label, value).min(0.0).max(100.0);
+                sub = sub.metric(self.judged(metric));
+            }
+        }
+        for (label, value) in
+            [("duplicates", inner.duplicates), ("reordered", inner.reordered as u64)]
+        {
+            sub = sub.metric(self.judged(Metric::number(label, value as f64).min(0.0)));
+        }
+        sub
+    }
+
+    /// None of the echoes inside came back: which layer is it?
+    fn nothing_back(&self, host: &str, inner: &Echoes, outer: &Echoes) -> (Phase, Reason, String) {
+        let facts = &self.seen.seen;
+        let sent = inner.sent;
+        if outer.received == 0 && outer.sent > 0 {
+            let text = format!(
+                "GRE worked and then stopped: neither {sent} echoes inside nor LCP echoes came back"
+            );
+            return (Phase::Gre, Reason::GreStopped, text);
+        }
+        if let Some((answer, _)) = inner.refusals.first() {
+            let (from, what) = match *answer {
+                Answer::Unreachable { from, code } => (from, unreachable_name(code)),
+                Answer::TooBig { from, .. } => (from, "fragmentation needed"),
+                Answer::Reply { .. } => return (Phase::Data, Reason::InnerSilent, String::new()),
+            };
+            let text = format!("{from} says inside the tunnel: {host} {what}");
+            return (Phase::Data, Reason::InnerSilent, text);
+        }
+        let proved = matches!(facts.proof, Proof::Proved(_)) || facts.link.decrypted > 0;
+        if facts.mppe.flatten().is_some() && !proved {
+            let text = format!(
+                "none of {sent} encrypted echoes to {host} came back, while LCP echoes do: MPPE keys differ, or it answers no ping"
+            );
+            return (Phase::Data, Reason::MppeKeyMismatch, text);
+        }
+        let text = format!("none of {sent} echoes to {host} came back, while LCP echoes do");
+        (Phase::Data, Reason::InnerSilent, text)
+    }
+
+    fn lossy(&self, inner: &Echoes, outer: &Echoes) -> Option<(Phase, Reason, String)> {
+        let (lost, lost_outside) = (inner.lost as u64, outer.lost as u64);
+        if lost_outside > CHANCE {
+            let text = format!(
+                "{lost} of {} echoes inside and {lost_outside} of {} LCP echoes were lost: the path loses GRE",
+                inner.sent, outer.sent
+            );
+            return Some((Phase::Gre, Reason::GreLossy, text));
+        }
+        (lost > CHANCE).then(|| {
+            let text = format!(
+                "{lost} of {} echoes inside were lost, {lost_outside} of {} outside",
+                inner.sent, outer.sent
+            );
+            (Phase::Data, Reason::InnerLossy, text)
+        })
+    }
+
+    fn name(&self, name: &Host, seen: &DnsSeen) -> Sub {
+        let sub = match &seen.failure {
+            None => {
+                let addresses: Vec<String> =
+                    seen.addresses.iter().map(ToString::to_string).collect();
+                let server = seen.server.map(|server| format!(" by {server}")).unwrap_or_default();
+                let text = format!("{name} is {}{server}", addresses.join(" "));
+                Sub::ok(format!("dns {name}"), text)
+            }
+            Some((_, text)) => {
+                let name = format!("dns {name}");
+                Sub::failed(name, Phase::Data, Reason::DnsFailed, text.clone())
+            }
+        };
+        match seen.failure {
+            None => sub.metric(self.judged(Metric::seconds("dns_time", seen.time))),
+            Some(_) => sub,
+        }
+    }
+
+    fn connect(&self, place: &HostPort, outcome: &Result<Duration, (Reason, String)>) -> Sub {
+        let name = format!("tcp {place}");
+        match outcome {
+            Ok(time) => Sub::ok(name, format!("{place} connects in {}", span(*time)))
+                .metric(self.judged(Metric::seconds("tcp_time", *time))),
+            Err((reason, text)) => {
+                Sub::failed(name, Phase::Data, *reason, format!("through the tunnel: {text}"))
+            }
+        }
+    }
+}
+
+/// What came out of the tunnel that nobody wanted.
+fn strays(found: &Found) -> Option<String> {
+    let stray = found.stray;
+    let kinds = [
+        (stray.fragments, "IP fragments"),
+        (stray.bad_checksum, "with wrong checksums"),
+        (stray.foreign, "for other addresses"),
+        (stray.redirects, "ICMP redirects"),
+        (stray.malformed, "malformed"),
+        (stray.overflowed, "too many at once"),
+    ];
+    let some: Vec<String> = kinds
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    (!some.is_empty()).then(|| format!("ignored inside: {}", some.join(", ")))
+}
