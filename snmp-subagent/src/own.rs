@@ -1,14 +1,14 @@
 //! The agent of our own with sockets: what it remembers from one run to the
 //! next, and the task that sends its notifications.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use pptp_probe::net::file::replace;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
@@ -115,22 +115,12 @@ fn boots(path: &Path, random: [u8; 8], failed: impl FnOnce(io::Error)) -> Boots 
     let unreadable = stored.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
     let written = match unreadable {
         Some(error) => Err(error),
-        None => replace(path, &boots.to_string()),
+        None => replace(path, boots.to_string().as_bytes()),
     };
     if let Err(error) = written {
         failed(error);
     }
     boots
-}
-
-/// Writes a file as a whole or not at all.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 /// Sends notifications until `stop` becomes true or is dropped.

@@ -6,6 +6,7 @@
 
 pub mod driver;
 pub mod entropy;
+pub mod file;
 pub mod gre;
 pub mod inside;
 pub mod interrupt;
