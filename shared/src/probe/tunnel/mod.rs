@@ -32,6 +32,7 @@ pub mod echoes;
 mod fake;
 pub mod path_mtu;
 pub mod url;
+pub mod spans;
 pub mod way;
 
 /// Octets of an LCP Echo-Request that weighs about as much as a small ping.
