@@ -123,6 +123,40 @@ const TABLE: &[Row] = &[
     ("delay=auth:300", RADIUS, "OK", "done", "none", AtOnce),
 ];
 
+/// Faults that spoil the traffic in a tunnel, or a tunnel that stays: none of
+/// these checks would see them.
+const TRAFFIC: &[&str] = &[
+    "one-per-address",
+    "gre-idle-drop",
+    "gre-idle-in",
+    "control-idle-drop",
+    "black-hole",
+    "black-hole-in",
+    "black-hole-out",
+    "mppe-key-after",
+    "lcp-reopen",
+    "ccp-reopen",
+    "ipcp-reopen",
+    "ccp-reset-storm",
+    "too-big",
+    "inner-loss",
+    "inner-reorder",
+    "inner-duplicate",
+    "inner-delay",
+    "inner-jitter",
+    "dns-silent",
+    "dns-servfail",
+    "http-500",
+    "http-slow",
+    "http-silent",
+    "inner-flood",
+    "inner-fragments",
+    "inner-bad-checksum",
+    "inner-redirects",
+    "inner-oversized",
+    "inner-foreign",
+];
+
 /// `-t` of every run here; at the default of ten seconds the waits are longer.
 const TIMEOUT: Duration = Duration::from_secs(6);
 /// The deadline is kept within this.
@@ -203,7 +237,8 @@ fn every_fault_gets_its_verdict_in_time() {
 fn no_fault_is_missing() {
     for definition in DEFINITIONS {
         let name = |row: &Row| row.0.split('=').next() == Some(definition.name);
-        assert!(TABLE.iter().any(name), "{} has no row", definition.name);
+        let elsewhere = TRAFFIC.contains(&definition.name);
+        assert!(TABLE.iter().any(name) != elsewhere, "{} has no row", definition.name);
     }
 }
 

@@ -91,6 +91,35 @@ faults! {
     IpcpRefused = "ipcp-refused", "", Some(Phase::Ipcp), "LCP Protocol-Reject of IPCP";
     IpcpSilent = "ipcp-silent", "", Some(Phase::Ipcp), "IPCP is not answered";
     NoAddress = "no-address", "", Some(Phase::Ipcp), "the address option is rejected: the caller gets no address";
+    OnePerAddress = "one-per-address", "", Some(Phase::Gre), "a further session from the same address gets no GRE";
+    GreIdleDrop(Duration) = "gre-idle-drop", "SECONDS", Some(Phase::Data), "after so long without GRE either way, GRE is lost both ways for good";
+    GreIdleIn(Duration) = "gre-idle-in", "SECONDS", Some(Phase::Data), "after so long without GRE either way, GRE to the caller is lost until the caller sends some";
+    ControlIdleDrop(Duration) = "control-idle-drop", "SECONDS", Some(Phase::Data), "after so long without an octet either way, the control connection is dead: nothing passes, nothing closes";
+    BlackHole(u16) = "black-hole", "OCTETS", Some(Phase::Data), "GRE both ways is lost that carries an IP datagram or LCP packet of more octets";
+    BlackHoleIn(u16) = "black-hole-in", "OCTETS", Some(Phase::Data), "the same of GRE from the caller alone";
+    BlackHoleOut(u16) = "black-hole-out", "OCTETS", Some(Phase::Data), "the same of GRE to the caller alone";
+    MppeKeyAfter(u32) = "mppe-key-after", "N", Some(Phase::Data), "the MPPE keys do not match any more after so many encrypted packets, both ways together";
+    LcpReopen(Duration) = "lcp-reopen", "SECONDS", Some(Phase::Data), "LCP is negotiated again, once, so long after the link was up, with all that follows";
+    CcpReopen(Duration) = "ccp-reopen", "SECONDS", Some(Phase::Data), "the same with CCP";
+    IpcpReopen(Duration) = "ipcp-reopen", "SECONDS", Some(Phase::Data), "the same with IPCP";
+    CcpResetStorm = "ccp-reset-storm", "", Some(Phase::Data), "a CCP Reset-Request a hundred times a second";
+    TooBig(u16) = "too-big", "OCTETS", Some(Phase::Data), "datagrams of more octets are answered with ICMP fragmentation needed";
+    InnerLoss(u8) = "inner-loss", "PERCENT", Some(Phase::Data), "so many percent of the datagrams to the caller are lost, at random";
+    InnerReorder = "inner-reorder", "", Some(Phase::Data), "datagrams to the caller are swapped in pairs";
+    InnerDuplicate = "inner-duplicate", "", Some(Phase::Data), "datagrams to the caller come twice";
+    InnerDelay(Duration) = "inner-delay", "MS", Some(Phase::Data), "datagrams to the caller come so much later; what is no datagram does not wait";
+    InnerJitter(Duration) = "inner-jitter", "MS", Some(Phase::Data), "the same by a random time up to this, so that the order changes";
+    DnsSilent = "dns-silent", "", Some(Phase::Data), "the name server inside does not answer";
+    DnsServfail = "dns-servfail", "", Some(Phase::Data), "the name server inside answers SERVFAIL";
+    Http500 = "http-500", "", Some(Phase::Data), "the web server inside answers 500";
+    HttpSlow(Duration) = "http-slow", "MS", Some(Phase::Data), "the web server inside waits so long before the first octet";
+    HttpSilent = "http-silent", "", Some(Phase::Data), "the web server inside takes the request and does not answer";
+    InnerFlood = "inner-flood", "", Some(Phase::Data), "datagrams to the caller without end, from the inner address and from elsewhere";
+    InnerFragments = "inner-fragments", "", Some(Phase::Data), "every datagram to the caller comes as fragments";
+    InnerBadChecksum = "inner-bad-checksum", "", Some(Phase::Data), "datagrams to the caller have a wrong checksum, of the header and of the rest by turns";
+    InnerRedirects = "inner-redirects", "", Some(Phase::Data), "every datagram of the caller is answered with an ICMP redirect too";
+    InnerOversized = "inner-oversized", "", Some(Phase::Data), "with every datagram to the caller comes a frame of twice its receive unit";
+    InnerForeign = "inner-foreign", "", Some(Phase::Data), "with every datagram to the caller comes one for another address";
     StopAt(Phase) = "stop-at", "PHASE", None, "Stop-Control-Connection-Request in the middle of control, call, lcp, auth, ccp or ipcp";
     DisconnectAt(Phase) = "disconnect-at", "PHASE", None, "Call-Disconnect-Notify in the middle of control, call, lcp, auth, ccp or ipcp";
     Delay(Phase, Duration) = "delay", "PHASE:MS", None, "answers of control (RADIUS: status), call, gre, lcp, auth, ccp, ipcp or data (RADIUS: accounting) come so much later";
@@ -158,10 +187,24 @@ impl fmt::Display for Fault {
             Self::TcpCloseAfter(n)
             | Self::GreLostAfter(n)
             | Self::AuthFailure(n)
+            | Self::MppeKeyAfter(n)
             | Self::RadiusLose(n) => {
                 write!(f, "{name}={n}")
             }
-            Self::TcpTrickle(pause) => write!(f, "{name}={}", pause.as_millis()),
+            Self::BlackHole(n) | Self::BlackHoleIn(n) | Self::BlackHoleOut(n) | Self::TooBig(n) => {
+                write!(f, "{name}={n}")
+            }
+            Self::InnerLoss(percent) => write!(f, "{name}={percent}"),
+            Self::GreIdleDrop(time)
+            | Self::GreIdleIn(time)
+            | Self::ControlIdleDrop(time)
+            | Self::LcpReopen(time)
+            | Self::CcpReopen(time)
+            | Self::IpcpReopen(time) => write!(f, "{name}={}", time.as_secs()),
+            Self::TcpTrickle(pause)
+            | Self::InnerDelay(pause)
+            | Self::InnerJitter(pause)
+            | Self::HttpSlow(pause) => write!(f, "{name}={}", pause.as_millis()),
             Self::SccrpResult(result, error) => write!(f, "{name}={result}:{error}"),
             Self::OcrpResult(result, error, cause) => write!(f, "{name}={result}:{error}:{cause}"),
             Self::StopAt(phase) | Self::DisconnectAt(phase) => write!(f, "{name}={phase}"),
@@ -264,6 +307,35 @@ impl Fault {
             "ipcp-refused" => Self::IpcpRefused,
             "ipcp-silent" => Self::IpcpSilent,
             "no-address" => Self::NoAddress,
+            "one-per-address" => Self::OnePerAddress,
+            "gre-idle-drop" => Self::GreIdleDrop(seconds(value)?),
+            "gre-idle-in" => Self::GreIdleIn(seconds(value)?),
+            "control-idle-drop" => Self::ControlIdleDrop(seconds(value)?),
+            "black-hole" => Self::BlackHole(number(value)?),
+            "black-hole-in" => Self::BlackHoleIn(number(value)?),
+            "black-hole-out" => Self::BlackHoleOut(number(value)?),
+            "mppe-key-after" => Self::MppeKeyAfter(number(value)?),
+            "lcp-reopen" => Self::LcpReopen(seconds(value)?),
+            "ccp-reopen" => Self::CcpReopen(seconds(value)?),
+            "ipcp-reopen" => Self::IpcpReopen(seconds(value)?),
+            "ccp-reset-storm" => Self::CcpResetStorm,
+            "too-big" => Self::TooBig(number(value)?),
+            "inner-loss" => Self::InnerLoss(number(value).filter(|percent| *percent <= 100)?),
+            "inner-reorder" => Self::InnerReorder,
+            "inner-duplicate" => Self::InnerDuplicate,
+            "inner-delay" => Self::InnerDelay(milliseconds(value)?),
+            "inner-jitter" => Self::InnerJitter(milliseconds(value)?),
+            "dns-silent" => Self::DnsSilent,
+            "dns-servfail" => Self::DnsServfail,
+            "http-500" => Self::Http500,
+            "http-slow" => Self::HttpSlow(milliseconds(value)?),
+            "http-silent" => Self::HttpSilent,
+            "inner-flood" => Self::InnerFlood,
+            "inner-fragments" => Self::InnerFragments,
+            "inner-bad-checksum" => Self::InnerBadChecksum,
+            "inner-redirects" => Self::InnerRedirects,
+            "inner-oversized" => Self::InnerOversized,
+            "inner-foreign" => Self::InnerForeign,
             "stop-at" => Self::StopAt(phase(&INTERRUPTIBLE, value)?),
             "disconnect-at" => Self::DisconnectAt(phase(&INTERRUPTIBLE, value)?),
             "delay" => {
@@ -300,6 +372,10 @@ fn number<T: FromStr>(text: &str) -> Option<T> {
 
 fn milliseconds(text: &str) -> Option<Duration> {
     number(text).filter(|n| *n <= MAX_MILLISECONDS).map(Duration::from_millis)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    number(text).filter(|n| *n <= MAX_MILLISECONDS / 1000).map(Duration::from_secs)
 }
 
 fn phase(allowed: &[Phase], word: &str) -> Option<Phase> {
@@ -412,7 +488,7 @@ mod tests {
             "" => definition.name.to_string(),
             value => {
                 let value = match value {
-                    "OCTETS" | "PACKETS" | "MS" | "N" => "7",
+                    "OCTETS" | "PACKETS" | "MS" | "N" | "SECONDS" | "PERCENT" => "7",
                     "R[:E]" => "2:4",
                     "R[:E[:C]]" => "2:4:34",
                     "CODE" => "648",
@@ -460,6 +536,8 @@ mod tests {
             ("sccrp-result=256", "'256' is no R[:E] for the fault sccrp-result"),
             ("sccrp-result=1:2:3", "'1:2:3' is no R[:E] for the fault sccrp-result"),
             ("tcp-trickle=+5", "'+5' is no MS for the fault tcp-trickle"),
+            ("inner-loss=101", "'101' is no PERCENT for the fault inner-loss"),
+            ("gre-idle-in=3601", "'3601' is no SECONDS for the fault gre-idle-in"),
             ("tcp-close-after=", "'' is no OCTETS for the fault tcp-close-after"),
         ] {
             assert_eq!(text.parse::<Fault>(), Err(error.to_string()));

@@ -2,14 +2,15 @@
 //! the caller's proof, then CCP and IPCP, then datagrams.
 //!
 //! It owns the order of the phases and MPPE; which options are wanted is in
-//! [`super::negotiate`]. Of the datagrams it answers the ICMP echoes to its
-//! own address and drops the rest.
+//! [`super::negotiate`], and what becomes of the datagrams is its owner's.
 //!
 //! As pppd does: LCP Echo-Requests are answered from Opened on, also while
 //! the caller proves itself. Where MPPE is required, IPCP stays closed until
 //! CCP is opened, and a Configure-Request in between is answered with a
 //! Terminate-Ack. Protocols that are not known, and what comes out of MPPE
-//! under a wrong key, are answered with a Protocol-Reject; IPv6CP is one.
+//! under a wrong key, are answered with a Protocol-Reject; IPv6CP is one. Not
+//! as pppd, which would end the link: CCP that is negotiated again holds the
+//! datagrams back until it is opened.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -17,14 +18,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pptp_probe::output::escape;
-use pptp_probe::proto::automaton::{self, Automaton, State, Timing};
+use pptp_probe::proto::automaton::{self, Automaton, Negotiator, State, Timing};
 use pptp_probe::proto::mppe::{DecryptError, Decryptor, Encryptor, MasterKeys, Mode};
 use pptp_probe::reason::Phase;
 use pptp_probe::wire::cp::{Code, LcpOption, Packet, RawOption};
-use pptp_probe::wire::ip::{Datagram, Icmp, PROTOCOL_ICMP};
 use pptp_probe::wire::ppp::{self, Frame};
 
 use super::authenticator::{self, Authenticator};
+use super::chance::Chance;
 use super::config::{Config, MppeUse};
 use super::faults::{Fault, SharedFaults};
 use super::negotiate::{Ccp, Ipcp, Lcp, Proof};
@@ -42,6 +43,13 @@ const RESET_RETRY: Duration = Duration::from_secs(1);
 const REJECTED_OCTETS: usize = 1400;
 /// Frames that wait to be sent; what comes then is lost, as on a full line.
 const QUEUE: usize = 512;
+/// Datagrams of the caller that wait for the owner; what comes then is lost.
+const DATAGRAMS: usize = 64;
+/// Between two Reset-Requests of a storm.
+const STORM_PERIOD: Duration = Duration::from_millis(10);
+/// What MPPE adds to a datagram beside the PPP header: its own header and the
+/// protocol.
+const MPPE_OVERHEAD: usize = 4;
 
 /// What the owner is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +69,8 @@ pub struct Entropy {
     pub magic: [u8; 4],
     /// For the challenge.
     pub challenge: [u8; 16],
+    /// For faults.
+    pub seed: [u8; 8],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +100,16 @@ pub struct Link {
     encryptor: Option<Encryptor>,
     decryptor: Option<Decryptor>,
     reset_retry_at: Option<Instant>,
+    /// Encrypted packets, both ways.
+    encrypted: u32,
+    /// What makes keys disagree that agreed before.
+    noise: Chance,
+    /// When datagrams could pass for the first time.
+    up_at: Option<Instant>,
+    /// Protocols that a fault negotiated again.
+    reopened: Vec<u16>,
+    storm_at: Option<Instant>,
+    datagrams: VecDeque<Vec<u8>>,
     /// Identifier of the last reject.
     identifier: u8,
     transmits: VecDeque<(Phase, Vec<u8>)>,
@@ -123,6 +143,12 @@ impl Link {
             encryptor: None,
             decryptor: None,
             reset_retry_at: None,
+            encrypted: 0,
+            noise: Chance::new(entropy.seed),
+            up_at: None,
+            reopened: Vec::new(),
+            storm_at: None,
+            datagrams: VecDeque::new(),
             identifier: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -156,8 +182,8 @@ impl Link {
             ppp::IPCP => self.receive_ipcp(frame.information, now),
             ppp::COMPRESSED => self.receive_encrypted(frame.information, now),
             // The kernel drops what should have been encrypted.
-            ppp::IPV4 if self.decryptor.is_some() => {}
-            ppp::IPV4 => self.receive_datagram(frame.information),
+            ppp::IPV4 if self.decryptor.is_some() || self.encryption_required() => {}
+            ppp::IPV4 => self.receive_datagram(frame.information.to_vec()),
             ppp::IPV6 => {}
             protocol => self.reject_protocol(protocol, frame.information),
         }
@@ -173,7 +199,43 @@ impl Link {
         if let Some(authenticator) = &mut self.authenticator {
             authenticator.handle_timeout(now);
         }
+        self.reopen(now);
+        self.storm(now);
         self.pump(now);
+    }
+
+    /// Sends a datagram to the caller; it is lost where none can pass.
+    pub fn send_datagram(&mut self, octets: &[u8]) {
+        if !self.carries_datagrams() {
+            return;
+        }
+        let Some(encryptor) = &mut self.encryptor else {
+            return self.transmit_frame(Phase::Data, ppp::IPV4, octets);
+        };
+        let mut information = encryptor.encrypt(ppp::IPV4, octets);
+        if self.keys_disagree() {
+            self.spoil(&mut information);
+        }
+        self.transmit_frame(Phase::Data, ppp::COMPRESSED, &information);
+    }
+
+    /// The next datagram of the caller.
+    pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        self.datagrams.pop_front()
+    }
+
+    /// True while datagrams can pass: the addresses are agreed on, and where
+    /// it is required, encryption.
+    pub fn carries_datagrams(&self) -> bool {
+        self.stage == Stage::Network
+            && self.ipcp.is_opened()
+            && (self.encryptor.is_some() || !self.encryption_required())
+    }
+
+    /// Octets of the longest datagram to the caller.
+    pub fn mtu(&self) -> usize {
+        let mppe = if self.encryptor.is_some() { MPPE_OVERHEAD } else { 0 };
+        usize::from(self.lcp.negotiator().peer_mru()) - mppe
     }
 
     /// Ends the link with a Terminate-Request that says why.
@@ -195,10 +257,9 @@ impl Link {
     /// When [`Link::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let authenticator = self.authenticator.as_ref().and_then(Authenticator::poll_timeout);
-        [self.lcp.poll_timeout(), self.ccp.poll_timeout(), self.ipcp.poll_timeout(), authenticator]
-            .into_iter()
-            .flatten()
-            .min()
+        let automata = [self.lcp.poll_timeout(), self.ccp.poll_timeout(), self.ipcp.poll_timeout()];
+        let reopening = self.reopening().into_iter().map(|(_, at)| at).min();
+        automata.into_iter().chain([authenticator, reopening, self.storm_at]).flatten().min()
     }
 
     /// How far the link is, for a list of sessions.
@@ -377,11 +438,23 @@ impl Link {
     }
 
     fn receive_encrypted(&mut self, information: &[u8], now: Instant) {
-        let Some(decryptor) = &mut self.decryptor else {
+        if self.decryptor.is_none() {
             return self.reject_protocol(ppp::COMPRESSED, information);
+        }
+        let mut spoiled = Vec::new();
+        let information = match self.keys_disagree() {
+            true => {
+                spoiled.extend_from_slice(information);
+                self.spoil(&mut spoiled);
+                &spoiled[..]
+            }
+            false => information,
+        };
+        let Some(decryptor) = &mut self.decryptor else {
+            return;
         };
         match decryptor.decrypt(information) {
-            Ok((ppp::IPV4, datagram)) => self.receive_datagram(&datagram),
+            Ok((ppp::IPV4, datagram)) => self.receive_datagram(datagram),
             Ok((ppp::IPV6, _)) => {}
             Ok((protocol, payload)) => self.reject_protocol(protocol, &payload),
             Err(DecryptError::Garbled) => {
@@ -397,44 +470,82 @@ impl Link {
                     return;
                 }
                 self.reset_retry_at = Some(now + RESET_RETRY);
-                self.identifier = self.identifier.wrapping_add(1);
-                let (code, identifier) = (Code::ResetRequest, self.identifier);
-                let request = Packet { code, identifier, data: Vec::new() };
-                self.transmit_frame(Phase::Ccp, ppp::CCP, &request.emit());
+                self.request_reset();
             }
             Err(_) => {}
         }
     }
 
-    fn receive_datagram(&mut self, octets: &[u8]) {
-        let Ok(datagram) = Datagram::parse(octets) else {
-            return;
+    fn request_reset(&mut self) {
+        self.identifier = self.identifier.wrapping_add(1);
+        let (code, identifier) = (Code::ResetRequest, self.identifier);
+        let request = Packet { code, identifier, data: Vec::new() };
+        self.transmit_frame(Phase::Ccp, ppp::CCP, &request.emit());
+    }
+
+    /// Counts an encrypted packet, and tells whether a fault has its way.
+    fn keys_disagree(&mut self) -> bool {
+        self.encrypted = self.encrypted.saturating_add(1);
+        let encrypted = self.encrypted;
+        let after = |fault: &Fault| match fault {
+            Fault::MppeKeyAfter(limit) => Some(encrypted > *limit),
+            _ => None,
         };
-        if !self.ipcp.is_opened()
-            || datagram.destination != self.config.inner
-            || datagram.protocol != PROTOCOL_ICMP
-        {
-            return;
+        self.faults.borrow().find(after).unwrap_or(false)
+    }
+
+    /// Noise over what is encrypted comes out of the cipher as what another key
+    /// would make of it.
+    fn spoil(&mut self, information: &mut [u8]) {
+        for octet in information.iter_mut().skip(2) {
+            *octet ^= self.noise.number() as u8;
         }
-        let Ok(Icmp::Echo { reply: false, identifier, sequence, data }) =
-            Icmp::parse(datagram.payload)
-        else {
-            return;
+    }
+
+    /// The protocols that faults will negotiate again, and when.
+    fn reopening(&self) -> Vec<(u16, Instant)> {
+        let faults = self.faults.borrow();
+        let due = |fault: &Fault| match *fault {
+            Fault::LcpReopen(after) => Some((ppp::LCP, after)),
+            Fault::CcpReopen(after) => Some((ppp::CCP, after)),
+            Fault::IpcpReopen(after) => Some((ppp::IPCP, after)),
+            _ => None,
         };
-        let payload = Icmp::Echo { reply: true, identifier, sequence, data }.emit();
-        let answer = Datagram {
-            source: datagram.destination,
-            destination: datagram.source,
-            protocol: PROTOCOL_ICMP,
-            payload: &payload,
-        }
-        .emit();
-        match &mut self.encryptor {
-            Some(encryptor) => {
-                let information = encryptor.encrypt(ppp::IPV4, &answer);
-                self.transmit_frame(Phase::Data, ppp::COMPRESSED, &information);
+        faults
+            .iter()
+            .filter_map(due)
+            .filter(|(protocol, _)| !self.reopened.contains(protocol))
+            .filter_map(|(protocol, after)| Some((protocol, self.up_at? + after)))
+            .collect()
+    }
+
+    /// Begins anew what a fault wants negotiated again, as pppd does on a signal
+    /// or on a request of its own: with a Configure-Request.
+    fn reopen(&mut self, now: Instant) {
+        for (protocol, _) in self.reopening().into_iter().filter(|(_, at)| *at <= now) {
+            self.reopened.push(protocol);
+            self.log(format!("{} is negotiated again", ppp::protocol_name(protocol)));
+            match protocol {
+                ppp::LCP => restart(&mut self.lcp, now),
+                ppp::CCP => restart(&mut self.ccp, now),
+                _ => restart(&mut self.ipcp, now),
             }
-            None => self.transmit_frame(Phase::Data, ppp::IPV4, &answer),
+            self.pump(now);
+        }
+    }
+
+    fn storm(&mut self, now: Instant) {
+        if !self.has(Fault::CcpResetStorm) || !self.ccp.is_opened() {
+            self.storm_at = None;
+        } else if self.storm_at.is_none_or(|at| at <= now) {
+            self.storm_at = Some(now + STORM_PERIOD);
+            self.request_reset();
+        }
+    }
+
+    fn receive_datagram(&mut self, datagram: Vec<u8>) {
+        if self.ipcp.is_opened() && self.datagrams.len() < DATAGRAMS {
+            self.datagrams.push_back(datagram);
         }
     }
 
@@ -485,11 +596,14 @@ impl Link {
                 Proof::By(protocol) => {
                     self.log(format!("lcp is opened, the caller is to prove itself by {protocol}"));
                     self.stage = Stage::Authenticate;
+                    let challenge = self.challenge;
+                    // None is used twice (RFC 1994, section 2.3).
+                    self.challenge[15] = challenge[15].wrapping_add(1);
                     self.authenticator = Some(Authenticator::new(
                         self.config.clone(),
                         self.faults.clone(),
                         protocol,
-                        self.challenge,
+                        challenge,
                         now,
                     ));
                     self.events.push_back(Event::Entered(Phase::Auth));
@@ -504,6 +618,8 @@ impl Link {
                 self.authenticator = None;
                 self.ccp.lower_down();
                 self.ipcp.lower_down();
+                // Not before the login, and where it is required, CCP.
+                self.ipcp.close(&[], now);
                 (self.encryptor, self.decryptor) = (None, None);
                 if matches!(self.stage, Stage::Authenticate | Stage::Network) {
                     self.stage = Stage::Establish;
@@ -586,6 +702,7 @@ impl Link {
                 let words = outgoing.map_or("no encryption".into(), mode_words);
                 self.log(format!("ccp is opened: {words}"));
                 self.open_ipcp(now);
+                self.storm(now);
             }
             automaton::Event::Down => (self.encryptor, self.decryptor) = (None, None),
             automaton::Event::Silent
@@ -616,11 +733,20 @@ impl Link {
                     None => "ipcp is opened: the caller has no address".into(),
                 };
                 self.log(words);
+                self.up_at.get_or_insert(now);
             }
             automaton::Event::TerminateRequested(_) | automaton::Event::Down => {}
             _ if self.stage == Stage::Network => self.close("No network protocols running", now),
             _ => {}
         }
+    }
+}
+
+/// Takes a protocol that is opened back to its first Configure-Request.
+fn restart<N: Negotiator>(protocol: &mut Automaton<N>, now: Instant) {
+    if protocol.is_opened() {
+        protocol.lower_down();
+        protocol.lower_up(now);
     }
 }
 

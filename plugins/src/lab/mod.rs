@@ -7,6 +7,8 @@
 //! | [`config`] | users, methods, encryption, addresses: flags or TOML |
 //! | [`negotiate`] | the gateway's side of LCP, CCP and IPCP |
 //! | [`authenticator`] | the side that asks for proof: PAP, CHAP, EAP |
+//! | [`chance`] | random numbers that repeat |
+//! | [`inside`] | what is behind the gateway: a router, names, a web server |
 //! | [`link`] | PPP of one call |
 //! | [`session`] | one caller: control connection, call, GRE, faults |
 //! | [`radius`] | the RADIUS server that has the same users |
@@ -20,13 +22,15 @@
 //! automaton and the GRE channel, and nothing above them. It behaves as pptpd
 //! with pppd does where a caller can see it.
 //!
-//! Not for production: anybody may read its passwords, and nothing is routed.
+//! Not for production: anybody may read its passwords, and its inside is all that it routes to.
 
 pub mod authenticator;
+pub mod chance;
 pub mod command;
 pub mod config;
 pub mod demo;
 pub mod faults;
+pub mod inside;
 pub mod link;
 pub mod namespace;
 pub mod negotiate;

@@ -19,6 +19,9 @@ use pptp_probe::wire::cp::{CcpOption, IpcpOption, LcpOption, RawOption, mppe_bit
 use super::config::Config;
 use super::faults::{Fault, SharedFaults};
 
+/// What a peer takes that names no other receive unit (RFC 1661, section 6.1).
+const DEFAULT_MRU: u16 = 1500;
+
 /// LCP's name of the protocol that carries a method.
 pub fn protocol_of(method: Method) -> Option<AuthProtocol> {
     match method {
@@ -53,6 +56,7 @@ pub struct Lcp {
     magic: Option<u32>,
     magic_hint: u32,
     mru: Option<u16>,
+    peer_mru: u16,
     peer_pfc: bool,
     peer_acfc: bool,
 }
@@ -75,6 +79,7 @@ impl Lcp {
             magic: Some(magic),
             magic_hint: magic.rotate_left(13) ^ 0x5A5A_0001,
             mru: config.mru,
+            peer_mru: DEFAULT_MRU,
             peer_pfc: false,
             peer_acfc: false,
         }
@@ -92,6 +97,12 @@ impl Lcp {
     /// Own magic number, 0 where the caller rejected it.
     pub fn magic(&self) -> u32 {
         self.magic.unwrap_or(0)
+    }
+
+    /// Octets of a frame, its header left out, that the caller takes, at least
+    /// 128.
+    pub fn peer_mru(&self) -> u16 {
+        self.peer_mru
     }
 
     /// Whether the caller takes protocol numbers of one octet.
@@ -140,14 +151,14 @@ impl Negotiator for Lcp {
 
     fn judge(&mut self, options: &[RawOption]) -> Verdict {
         let (mut rejected, mut naked) = (Vec::new(), Vec::new());
-        (self.peer_pfc, self.peer_acfc) = (false, false);
+        (self.peer_mru, self.peer_pfc, self.peer_acfc) = (DEFAULT_MRU, false, false);
         for raw in options {
             match LcpOption::from(raw) {
                 LcpOption::Accm(_) => {}
                 LcpOption::MaximumReceiveUnit(mru) if mru < 128 => {
                     naked.push(RawOption::from(&LcpOption::MaximumReceiveUnit(128)));
                 }
-                LcpOption::MaximumReceiveUnit(_) => {}
+                LcpOption::MaximumReceiveUnit(mru) => self.peer_mru = mru,
                 // Our own number: a loop, or one chance in four thousand million.
                 LcpOption::MagicNumber(magic) if Some(magic) == self.magic => {
                     self.magic_hint = self.magic_hint.wrapping_mul(0x9E37_79B1) | 1;
@@ -434,6 +445,9 @@ mod tests {
         let mut lcp = Lcp::new(&Config::default(), faults(&[]), 7);
         assert_eq!(lcp.judge(&list(PPPD)), Verdict::Ack);
         assert!(lcp.peer_pfc() && lcp.peer_acfc());
+        assert_eq!(lcp.peer_mru(), 1500);
+        assert_eq!(lcp.judge(&list(&[1, 4, 5, 0x14])), Verdict::Ack);
+        assert_eq!(lcp.peer_mru(), 1300);
         let multilink = [17, 4, 5, 0xdc];
         let asked = list(&[PPPD, &multilink].concat());
         assert_eq!(lcp.judge(&asked), Verdict::Reject(list(&multilink)));

@@ -35,8 +35,8 @@ use super::session::{Lease, Session, Transmit};
 
 /// Callers at one time; a further one is reset.
 const MAX_SESSIONS: usize = 1000;
-/// GRE packets that wait for one session; what comes then is lost.
-const GRE_QUEUE: usize = 256;
+/// Datagrams that wait for one session; what comes then is lost.
+const DATAGRAM_QUEUE: usize = 512;
 /// Octets of the longest GRE datagram that is taken; PPP has 1500 and a header.
 const MAX_DATAGRAM: usize = 4096;
 /// Octets that wait in the kernel, with what it needs for each packet.
@@ -113,7 +113,9 @@ struct Hub {
     next_caller: Cell<u64>,
     next_call_id: Cell<u16>,
     /// By the caller's address and our Call ID.
-    routes: RefCell<HashMap<(Ipv4Addr, u16), Datagrams>>,
+    routes: RefCell<HashMap<(Ipv4Addr, u16), Arrivals>>,
+    /// By the caller's address in the tunnel.
+    inner_routes: RefCell<HashMap<Ipv4Addr, Arrivals>>,
 }
 
 /// What callers do, on standard error, where that is wanted.
@@ -132,8 +134,16 @@ impl Journal {
     }
 }
 
-/// Where GRE for one session goes.
-type Datagrams = mpsc::Sender<Vec<u8>>;
+/// What comes for one session beside its control connection.
+enum Arrival {
+    /// A datagram of protocol 47.
+    Gre(Vec<u8>),
+    /// A datagram out of another caller's tunnel.
+    Forwarded(Vec<u8>),
+}
+
+/// Where they go.
+type Arrivals = mpsc::Sender<Arrival>;
 
 struct Caller {
     peer: SocketAddrV4,
@@ -186,6 +196,7 @@ impl Lab {
             next_caller: Cell::new(1),
             next_call_id: Cell::new(0),
             routes: RefCell::new(HashMap::new()),
+            inner_routes: RefCell::new(HashMap::new()),
         };
         Ok((Self(Rc::new(hub)), listener))
     }
@@ -437,19 +448,25 @@ impl Hub {
         let _ = stream.set_nodelay(true);
         let id = self.next_caller.get();
         self.next_caller.set(id.wrapping_add(1));
-        let lease = self.lease();
-        let (sender, datagrams) = mpsc::channel(GRE_QUEUE);
+        let lease = self.lease(*peer.ip());
+        let (sender, arrivals) = mpsc::channel(DATAGRAM_QUEUE);
         for call_id in lease.call_ids {
             self.routes.borrow_mut().insert((*peer.ip(), call_id), sender.clone());
+        }
+        if let Some(address) = lease.address {
+            self.inner_routes.borrow_mut().insert(address, sender);
         }
         let caller = Caller { peer, since: Instant::now(), lease, words: "connect".into() };
         self.callers.borrow_mut().insert(id, caller);
         self.log(&format!("{peer} connected"));
         let hub = self.clone();
         spawn_local(async move {
-            hub.converse(id, stream, peer, lease, datagrams).await;
+            hub.converse(id, stream, peer, lease, arrivals).await;
             for call_id in lease.call_ids {
                 hub.routes.borrow_mut().remove(&(*peer.ip(), call_id));
+            }
+            if let Some(address) = lease.address {
+                hub.inner_routes.borrow_mut().remove(&address);
             }
             hub.callers.borrow_mut().remove(&id);
             hub.log(&format!("{peer} gone"));
@@ -458,7 +475,7 @@ impl Hub {
 
     /// Call IDs and an address that nobody has. pptpd begins with Call ID 0
     /// too; it is valid.
-    fn lease(&self) -> Lease {
+    fn lease(&self, peer: Ipv4Addr) -> Lease {
         let callers = self.callers.borrow();
         let taken: HashSet<u16> = callers.values().map(|caller| caller.lease.call_ids[0]).collect();
         let addresses: HashSet<Ipv4Addr> =
@@ -471,7 +488,8 @@ impl Hub {
         let free =
             |address: &Ipv4Addr| *address != self.config.inner && !addresses.contains(address);
         let address = self.config.pool.addresses().find(free);
-        Lease { call_ids: [call_id, call_id + 1], address }
+        let is_further = callers.values().any(|caller| *caller.peer.ip() == peer);
+        Lease { call_ids: [call_id, call_id + 1], address, is_further }
     }
 
     async fn converse(
@@ -480,7 +498,7 @@ impl Hub {
         stream: TcpStream,
         peer: SocketAddrV4,
         lease: Lease,
-        mut datagrams: mpsc::Receiver<Vec<u8>>,
+        mut arrivals: mpsc::Receiver<Arrival>,
     ) {
         let entropy = Box::new(|| entropy::random::<16>().unwrap_or([0x5A; 16]));
         let (config, faults) = (self.config.clone(), self.faults.clone());
@@ -505,6 +523,11 @@ impl Hub {
                     }
                     Transmit::Gre(packet) => self.send(&self.gre, &packet, *peer.ip()),
                     Transmit::Icmp(message) => self.send(&self.icmp, &message, *peer.ip()),
+                    Transmit::Forward(to, datagram) => {
+                        if let Err(datagram) = self.forward(to, datagram) {
+                            session.handle_no_caller(&datagram, Instant::now());
+                        }
+                    }
                     Transmit::CloseControl => {
                         self.tell(id, peer, &mut session);
                         return linger(stream).await;
@@ -549,8 +572,23 @@ impl Hub {
                         session.handle_control_closed(Instant::now());
                     }
                 },
-                Some(datagram) = datagrams.recv() => {
-                    session.handle_gre_input(&datagram, Instant::now());
+                Some(arrival) = arrivals.recv() => {
+                    let mut next = Some(arrival);
+                    let mut left = BATCH;
+                    while let Some(arrival) = next.take() {
+                        match arrival {
+                            Arrival::Gre(datagram) => {
+                                session.handle_gre_input(&datagram, Instant::now());
+                            }
+                            Arrival::Forwarded(datagram) => {
+                                session.handle_forwarded(datagram, Instant::now());
+                            }
+                        }
+                        left -= 1;
+                        if left > 0 {
+                            next = arrivals.try_recv().ok();
+                        }
+                    }
                 }
                 () = timer => session.handle_timeout(Instant::now()),
                 _ = changes.changed() => session.handle_timeout(Instant::now()),
@@ -598,7 +636,19 @@ impl Hub {
         };
         let key = (ip.source, u16::from_be_bytes([call_id[0], call_id[1]]));
         if let Some(caller) = self.routes.borrow().get(&key) {
-            let _ = caller.try_send(datagram.to_vec());
+            let _ = caller.try_send(Arrival::Gre(datagram.to_vec()));
+        }
+    }
+
+    /// Hands a datagram to the caller who has the address; gives it back when
+    /// there is none.
+    fn forward(&self, to: Ipv4Addr, datagram: Vec<u8>) -> Result<(), Vec<u8>> {
+        match self.inner_routes.borrow().get(&to) {
+            Some(caller) => {
+                let _ = caller.try_send(Arrival::Forwarded(datagram));
+                Ok(())
+            }
+            None => Err(datagram),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One caller, from the first octet on TCP to the last on GRE: the control
 //! connection of the PAC (RFC 2637, section 3.1), one call at a time, its GRE
-//! channel with its PPP link, and every fault on the way.
+//! channel with its PPP link, what is behind it, and every fault on the way.
 //!
 //! It owns no socket and no clock. Octets leave in the order in which
 //! [`Session::poll_transmit`] gives them, each [`Transmit::Control`] as one
@@ -33,7 +33,8 @@ use pptp_probe::wire::ip::{Datagram, Icmp};
 use pptp_probe::wire::ppp::{self, Frame};
 
 use super::config::Config;
-use super::faults::{Fault, SharedFaults};
+use super::faults::{Fault, Faults, SharedFaults};
+use super::inside::Inside;
 use super::link::{self, Link};
 
 /// A caller who has not begun by then is dropped, as by pptpd.
@@ -55,6 +56,9 @@ const SEND_WINDOW: u16 = 64;
 const CONTROL_QUEUE: usize = 4096;
 /// GRE packets, and PPP frames, that wait to be sent; what comes then is lost.
 const GRE_QUEUE: usize = 1024;
+/// Frames that wait for the window of the GRE channel, which would lose the
+/// oldest of many more.
+const CHANNEL_QUEUE: u64 = 64;
 /// One period of a flood, and what it sends then.
 const FLOOD_PERIOD: Duration = Duration::from_millis(1);
 const FLOOD_BURST: usize = 64;
@@ -72,6 +76,8 @@ pub enum Transmit {
     Gre(Vec<u8>),
     /// One ICMP message, without IP header, to the caller.
     Icmp(Vec<u8>),
+    /// One datagram out of the tunnel for the caller who has this address.
+    Forward(Ipv4Addr, Vec<u8>),
     /// The control connection ends (FIN).
     CloseControl,
     /// The control connection is torn down (RST).
@@ -87,6 +93,8 @@ pub struct Lease {
     /// Address inside the tunnel; `None` when the pool is empty, which refuses
     /// calls.
     pub address: Option<Ipv4Addr>,
+    /// The caller came while a session from its address stood.
+    pub is_further: bool,
 }
 
 /// Random octets, 16 at a time.
@@ -123,6 +131,8 @@ pub struct Session {
     flood_at: Option<Instant>,
     /// The reply that a flood repeats.
     flood_reply: Option<Vec<u8>>,
+    /// The last octet on the control connection, either way.
+    control_moved_at: Instant,
     icmp: VecDeque<Vec<u8>>,
     log: VecDeque<String>,
 }
@@ -150,6 +160,7 @@ impl Session {
             echo_identifier: 0,
             flood_at: None,
             flood_reply: None,
+            control_moved_at: now,
             icmp: VecDeque::new(),
             log: VecDeque::new(),
         };
@@ -162,7 +173,7 @@ impl Session {
     /// Octets arrived on the control connection.
     pub fn handle_control_input(&mut self, octets: &[u8], now: Instant) {
         let deaf = matches!(self.state, State::Over | State::Mute { .. });
-        if deaf || self.has(Fault::TcpSilent) {
+        if deaf || self.has(Fault::TcpSilent) || self.control_is_dead(now) {
             return;
         }
         if let State::Established { quiet_since, echo_sent } = &mut self.state {
@@ -216,6 +227,9 @@ impl Session {
             return;
         }
         call.packets = call.packets.saturating_add(1);
+        call.age(&self.faults.borrow(), now);
+        call.gre_moved_at = now;
+        call.idle_in = false;
         if self.has(Fault::GreUnreachable) {
             // Header and eight octets (RFC 792).
             let quoted = datagram.len() - ip.payload.len() + ip.payload.len().min(8);
@@ -225,14 +239,28 @@ impl Session {
             }
             return;
         }
-        if self.has(Fault::GreLostIn) || self.gre_lost() {
+        if self.has(Fault::GreLostIn) || self.gre_lost() || self.is_swallowed(ip.payload, true) {
             return;
         }
         if let Some(call) = &mut self.call {
             call.channel.handle_input(ip.payload, now);
-            while let Some(frame) = call.channel.poll_frame() {
-                call.link.handle_frame(&frame, now);
-            }
+            call.receive_frames(now);
+        }
+        self.pump(now);
+    }
+
+    /// A datagram came out of another caller's tunnel for this one's address.
+    pub fn handle_forwarded(&mut self, datagram: Vec<u8>, now: Instant) {
+        if let Some(call) = self.call.as_mut().filter(|call| call.link.carries_datagrams()) {
+            call.inside.handle_forwarded(datagram, now);
+        }
+        self.pump(now);
+    }
+
+    /// There is no caller for a [`Transmit::Forward`] of this session.
+    pub fn handle_no_caller(&mut self, datagram: &[u8], now: Instant) {
+        if let Some(call) = &mut self.call {
+            call.inside.handle_no_caller(datagram, now);
         }
         self.pump(now);
     }
@@ -242,10 +270,9 @@ impl Session {
         self.run_timers(now);
         if let Some(call) = &mut self.call {
             call.channel.handle_timeout(now);
-            while let Some(frame) = call.channel.poll_frame() {
-                call.link.handle_frame(&frame, now);
-            }
+            call.receive_frames(now);
             call.link.handle_timeout(now);
+            call.inside.handle_timeout(now);
         }
         self.flood(now);
         self.pump(now);
@@ -273,6 +300,10 @@ impl Session {
         }
         if let Some(packet) = self.path.poll(now) {
             return Some(Transmit::Gre(packet));
+        }
+        if let Some((to, datagram)) = self.call.as_mut().and_then(|call| call.inside.poll_forward())
+        {
+            return Some(Transmit::Forward(to, datagram));
         }
         let end = self.control.poll_end(limit)?;
         self.state = State::Over;
@@ -342,7 +373,7 @@ impl Session {
     }
 
     fn send_control(&mut self, octets: Vec<u8>, phase: Phase, now: Instant) {
-        if self.has(Fault::TcpSilent) {
+        if self.has(Fault::TcpSilent) || self.control_is_dead(now) {
             return;
         }
         let delay = self.faults.borrow().delay(phase);
@@ -355,6 +386,26 @@ impl Session {
             self.log("the caller does not read what it is sent".into());
             self.reset_control(now);
         }
+    }
+
+    /// True once the control connection was idle for longer than a fault
+    /// allows: nothing goes over it any more, and nobody learns of that.
+    fn control_is_dead(&mut self, now: Instant) -> bool {
+        if matches!(self.state, State::Mute { .. }) {
+            return true;
+        }
+        let limit = self.find(|fault| match fault {
+            Fault::ControlIdleDrop(limit) => Some(*limit),
+            _ => None,
+        });
+        let idle = now.saturating_duration_since(self.control_moved_at);
+        if limit.is_some_and(|limit| idle >= limit) {
+            self.log("the control connection was idle for too long and is dead".into());
+            self.state = State::Mute { until: now + MUTE_TIMEOUT };
+            return true;
+        }
+        self.control_moved_at = now;
+        false
     }
 
     fn send(&mut self, message: &Message, phase: Phase, now: Instant) {
@@ -551,8 +602,10 @@ impl Session {
         };
         self.log(format!("call {call_id}, the caller's {}", request.call_id));
         self.calls = self.calls.wrapping_add(1);
-        let [magic, challenge] = [(self.entropy)(), (self.entropy)()];
-        let entropy = link::Entropy { magic: [magic[0], magic[1], magic[2], magic[3]], challenge };
+        let [random, challenge, seeds] = std::array::from_fn(|_| (self.entropy)());
+        let ([a, b, c, d, ..], (seed, inner_seed)) = (random, halves(seeds));
+        let entropy = link::Entropy { magic: [a, b, c, d], challenge, seed };
+        let (config, faults) = (self.config.clone(), self.faults.clone());
         self.call = Some(Call {
             local_call_id: call_id,
             peer_call_id: request.call_id,
@@ -562,10 +615,15 @@ impl Session {
                 request.packet_recv_window_size.max(SEND_WINDOW),
                 now,
             ),
-            link: Link::new(self.config.clone(), self.faults.clone(), address, entropy, now),
+            link: Link::new(config.clone(), faults.clone(), address, entropy, now),
+            inside: Inside::new(config, faults, address, inner_seed),
             late: VecDeque::new(),
             speaks_at: self.control.last,
+            handed_over: 0,
             packets: 0,
+            gre_moved_at: now,
+            idle_for_good: false,
+            idle_in: false,
             flood_sequence: 0,
         });
         if self.has(Fault::DisconnectAt(Phase::Call)) {
@@ -635,6 +693,8 @@ impl Session {
         let packets = self.call.as_ref().map_or(0, |call| call.packets);
         let faults = self.faults.borrow();
         faults.has(Fault::GreLostBoth)
+            || (self.lease.is_further && faults.has(Fault::OnePerAddress))
+            || self.call.as_ref().is_some_and(|call| call.idle_for_good)
             || faults
                 .find(|fault| match fault {
                     Fault::GreLostAfter(limit) => Some(packets > *limit),
@@ -650,15 +710,15 @@ impl Session {
             self.flood(now);
         }
         while let Some(call) = &mut self.call {
-            while let Some((phase, frame)) = call.link.poll_transmit() {
-                let delay = self.faults.borrow().delay(phase);
-                let earliest = call.late.back().map_or(call.speaks_at, |(at, _)| *at);
-                if call.late.len() < GRE_QUEUE {
-                    call.late.push_back(((now + delay).max(earliest), frame));
-                }
-            }
-            while let Some((_, frame)) = call.late.pop_front_if(|(at, _)| *at <= now) {
+            call.fetch_frames(&self.faults, now);
+            while call.has_room()
+                && let Some((_, frame)) = call.late.pop_front_if(|(at, _)| *at <= now)
+            {
+                call.handed_over += 1;
                 call.channel.send(frame, now);
+            }
+            if call.fetch_datagram(now) {
+                continue;
             }
             if let Some(packet) = call.channel.poll_transmit(now) {
                 self.send_gre(packet, now);
@@ -673,10 +733,24 @@ impl Session {
                 link::Event::Finished => {
                     self.log("the link is down".into());
                     self.disconnect(DisconnectResult::LostCarrier, now);
-                    self.close_control(now);
+                    if !matches!(self.state, State::Mute { .. }) {
+                        self.close_control(now);
+                    }
                 }
             }
         }
+    }
+
+    /// A packet falls into a black hole: what it carries is too large for the
+    /// path. Its sequence number and MPPE count are gone with it.
+    fn is_swallowed(&self, packet: &[u8], from_caller: bool) -> bool {
+        let limit = self.find(|fault| match *fault {
+            Fault::BlackHole(octets) => Some(octets),
+            Fault::BlackHoleIn(octets) if from_caller => Some(octets),
+            Fault::BlackHoleOut(octets) if !from_caller => Some(octets),
+            _ => None,
+        });
+        limit.is_some_and(|limit| carried(packet) > usize::from(limit))
     }
 
     /// A packet meets the path to the caller.
@@ -686,7 +760,10 @@ impl Session {
         };
         call.packets = call.packets.saturating_add(1);
         let sent = call.channel.counters().sent;
-        if self.has(Fault::GreLostOut) || self.has(Fault::GreUnreachable) || self.gre_lost() {
+        call.age(&self.faults.borrow(), now);
+        call.gre_moved_at = now;
+        let lost = call.idle_in || self.has(Fault::GreLostOut) || self.has(Fault::GreUnreachable);
+        if lost || self.gre_lost() || self.is_swallowed(&packet, false) {
             return;
         }
         if self.has(Fault::GreWrongCallId) && packet.len() > 7 {
@@ -714,19 +791,89 @@ struct Call {
     peer_call_id: u16,
     channel: GreChannel,
     link: Link,
-    /// Frames that are delayed.
+    inside: Inside,
+    /// Frames that are delayed, or wait for the channel.
     late: VecDeque<(Instant, Vec<u8>)>,
     /// When the reply has left; no GRE goes before it.
     speaks_at: Instant,
+    /// Frames that the channel was given.
+    handed_over: u64,
     /// GRE packets, both ways.
     packets: u32,
+    /// The last of them.
+    gre_moved_at: Instant,
+    /// GRE was idle for so long that its way is forgotten: for good, or until
+    /// the caller sends some.
+    idle_for_good: bool,
+    idle_in: bool,
     flood_sequence: u32,
 }
 
 impl Call {
     fn poll_timeout(&self) -> Option<Instant> {
-        let late = self.late.front().map(|(at, _)| *at);
-        [self.channel.poll_timeout(), self.link.poll_timeout(), late].into_iter().flatten().min()
+        // What waits for the window is not waited for by the clock.
+        let room = self.has_room();
+        let late = self.late.front().filter(|_| room).map(|(at, _)| *at);
+        let inside = match room && self.link.carries_datagrams() {
+            true => self.inside.poll_timeout(),
+            false => self.inside.poll_timer(),
+        };
+        [self.channel.poll_timeout(), self.link.poll_timeout(), late, inside]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the channel takes another frame.
+    fn has_room(&self) -> bool {
+        self.handed_over - self.channel.counters().sent < CHANNEL_QUEUE
+    }
+
+    /// Hands the caller's frames to the link, and its datagrams inside.
+    fn receive_frames(&mut self, now: Instant) {
+        while let Some(frame) = self.channel.poll_frame() {
+            self.link.handle_frame(&frame, now);
+            while let Some(datagram) = self.link.poll_datagram() {
+                self.inside.set_mtu(self.link.mtu());
+                self.inside.handle_datagram(&datagram, now);
+            }
+        }
+    }
+
+    fn fetch_frames(&mut self, faults: &SharedFaults, now: Instant) {
+        while let Some((phase, frame)) = self.link.poll_transmit() {
+            let delay = faults.borrow().delay(phase);
+            let earliest = self.late.back().map_or(self.speaks_at, |(at, _)| *at);
+            if self.late.len() < GRE_QUEUE {
+                self.late.push_back(((now + delay).max(earliest), frame));
+            }
+        }
+    }
+
+    /// Has a datagram made into a frame, unless one waits for the window
+    /// already; false when there is none.
+    fn fetch_datagram(&mut self, now: Instant) -> bool {
+        let waiting = self.late.front().is_some_and(|(at, _)| *at <= now);
+        if waiting || self.late.len() >= GRE_QUEUE / 2 || !self.link.carries_datagrams() {
+            return false;
+        }
+        let datagram = self.inside.poll_datagram(now);
+        if let Some(datagram) = &datagram {
+            self.link.send_datagram(datagram);
+        }
+        datagram.is_some()
+    }
+
+    /// A GRE packet comes or goes: was the way forgotten before it?
+    fn age(&mut self, faults: &Faults, now: Instant) {
+        let idle = now.saturating_duration_since(self.gre_moved_at);
+        for fault in faults.iter() {
+            match fault {
+                Fault::GreIdleDrop(limit) => self.idle_for_good |= idle >= *limit,
+                Fault::GreIdleIn(limit) => self.idle_in |= idle >= *limit,
+                _ => {}
+            }
+        }
     }
 
     /// LCP Discard-Requests under numbers of their own, without regard to the
@@ -745,6 +892,29 @@ impl Call {
             path.push(packet.emit(), now);
         }
     }
+}
+
+/// Octets of the IP datagram or of the packet in a GRE packet's PPP frame.
+fn carried(packet: &[u8]) -> usize {
+    /// MPPE's header, and the protocol that is encrypted with the datagram.
+    const MPPE_OVERHEAD: usize = 4;
+    let Ok(packet) = gre::Packet::parse(packet) else {
+        return 0;
+    };
+    match Frame::parse(packet.payload) {
+        Ok(Frame { protocol: ppp::COMPRESSED, information }) => {
+            information.len().saturating_sub(MPPE_OVERHEAD)
+        }
+        Ok(frame) => frame.information.len(),
+        Err(_) => 0,
+    }
+}
+
+fn halves(octets: [u8; 16]) -> ([u8; 8], [u8; 8]) {
+    let (mut first, mut second) = ([0; 8], [0; 8]);
+    first.copy_from_slice(&octets[..8]);
+    second.copy_from_slice(&octets[8..]);
+    (first, second)
 }
 
 /// What happens to GRE packets on their way to the caller.

@@ -8,7 +8,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::lab::config::Settings;
-use crate::lab::faults::Faults;
 
 /// What the captured gateway asked, and so what this one is made to ask.
 const CHALLENGE: &str = "f4e06fa1bfa878615513a497a00673e0";
@@ -63,6 +62,7 @@ struct Caller {
     segments: Vec<Vec<u8>>,
     gre: Vec<Vec<u8>>,
     icmp: Vec<Vec<u8>>,
+    forwards: Vec<(Ipv4Addr, Vec<u8>)>,
     end: Option<Transmit>,
     sequence: u32,
     call_id: u16,
@@ -77,7 +77,8 @@ impl Caller {
         let config = Config::new(&Settings::from_toml(toml).unwrap()).unwrap();
         let now = Instant::now();
         let challenge: [u8; 16] = hex(CHALLENGE).try_into().unwrap();
-        let lease = Lease { call_ids: [4, 5], address: Some(Ipv4Addr::new(192, 168, 77, 10)) };
+        let address = Some(Ipv4Addr::new(192, 168, 77, 10));
+        let lease = Lease { call_ids: [4, 5], address, is_further: false };
         let session =
             Session::new(Rc::new(config), faults.clone(), lease, Box::new(move || challenge), now);
         let mut caller = Self {
@@ -87,6 +88,7 @@ impl Caller {
             segments: Vec::new(),
             gre: Vec::new(),
             icmp: Vec::new(),
+            forwards: Vec::new(),
             end: None,
             sequence: 0,
             call_id: 4,
@@ -102,6 +104,7 @@ impl Caller {
                 Transmit::Control(octets) => self.segments.push(octets),
                 Transmit::Gre(octets) => self.gre.push(octets),
                 Transmit::Icmp(octets) => self.icmp.push(octets),
+                Transmit::Forward(to, datagram) => self.forwards.push((to, datagram)),
                 end => self.end = Some(end),
             }
         }
