@@ -180,6 +180,17 @@ fn many_callers_at_once_do_not_meet() {
 }
 
 #[test]
+fn further_caller_from_one_address_can_be_left_without_gre() {
+    let output = run(
+        &["--fault", "one-per-address", "--fault", "delay=lcp:1000"],
+        "auth & one=$!; auth; wait $one; auth",
+    );
+    let said = text(&output, 0);
+    assert_eq!(said.matches(" OK - ").count(), 2, "{said}");
+    assert_eq!(said.matches("[gre/gre_inbound_silent]").count(), 1, "{said}");
+}
+
+#[test]
 fn pool_that_is_used_up_refuses_the_call() {
     let output = run(&["--pool", "192.168.77.1-192.168.77.1"], "control >/dev/null && gre");
     assert!(text(&output, 2).contains("[call/call_refused]"));

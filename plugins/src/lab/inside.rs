@@ -250,7 +250,10 @@ impl Inside {
             self.line.push(large, &faults, now);
         }
         let most = match faults.has(Fault::InnerFragments) {
-            true => header::length(&datagram) + (datagram.len() - header::length(&datagram)) / 2,
+            true => {
+                let head = header::length(&datagram);
+                head + ((datagram.len() - head) / 2).next_multiple_of(8)
+            }
             false if datagram.len() <= limit => return self.line.push(datagram, &faults, now),
             // Larger than the link, and must not be taken apart.
             false if header::is_whole(&datagram) => return,

@@ -56,9 +56,6 @@ const SEND_WINDOW: u16 = 64;
 const CONTROL_QUEUE: usize = 4096;
 /// GRE packets, and PPP frames, that wait to be sent; what comes then is lost.
 const GRE_QUEUE: usize = 1024;
-/// Frames that wait for the window of the GRE channel, which would lose the
-/// oldest of many more.
-const CHANNEL_QUEUE: u64 = 64;
 /// One period of a flood, and what it sends then.
 const FLOOD_PERIOD: Duration = Duration::from_millis(1);
 const FLOOD_BURST: usize = 64;
@@ -619,7 +616,6 @@ impl Session {
             inside: Inside::new(config, faults, address, inner_seed),
             late: VecDeque::new(),
             speaks_at: self.control.last,
-            handed_over: 0,
             packets: 0,
             gre_moved_at: now,
             idle_for_good: false,
@@ -711,10 +707,9 @@ impl Session {
         }
         while let Some(call) = &mut self.call {
             call.fetch_frames(&self.faults, now);
-            while call.has_room()
+            while call.channel.room() > 0
                 && let Some((_, frame)) = call.late.pop_front_if(|(at, _)| *at <= now)
             {
-                call.handed_over += 1;
                 call.channel.send(frame, now);
             }
             if call.fetch_datagram(now) {
@@ -796,8 +791,6 @@ struct Call {
     late: VecDeque<(Instant, Vec<u8>)>,
     /// When the reply has left; no GRE goes before it.
     speaks_at: Instant,
-    /// Frames that the channel was given.
-    handed_over: u64,
     /// GRE packets, both ways.
     packets: u32,
     /// The last of them.
@@ -812,7 +805,7 @@ struct Call {
 impl Call {
     fn poll_timeout(&self) -> Option<Instant> {
         // What waits for the window is not waited for by the clock.
-        let room = self.has_room();
+        let room = self.channel.room() > 0;
         let late = self.late.front().filter(|_| room).map(|(at, _)| *at);
         let inside = match room && self.link.carries_datagrams() {
             true => self.inside.poll_timeout(),
@@ -822,11 +815,6 @@ impl Call {
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// Whether the channel takes another frame.
-    fn has_room(&self) -> bool {
-        self.handed_over - self.channel.counters().sent < CHANNEL_QUEUE
     }
 
     /// Hands the caller's frames to the link, and its datagrams inside.

@@ -37,6 +37,12 @@ impl Line {
         FULL.saturating_sub(self.queue.len())
     }
 
+    /// How many datagrams wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Takes a datagram that shall reach the caller.
     pub(super) fn push(&mut self, mut datagram: Vec<u8>, faults: &Faults, now: Instant) {
         let number = |of: fn(&Fault) -> Option<Duration>| faults.find(of).unwrap_or_default();

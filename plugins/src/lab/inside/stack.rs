@@ -172,6 +172,12 @@ impl Stack {
         self.wake_at
     }
 
+    /// How many connections there are.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Makes a socket for a caller who wants to connect.
     fn admit(&mut self, datagram: &[u8], now: Instant) {
         const SYN: u8 = 0x02;

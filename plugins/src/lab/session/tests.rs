@@ -1248,6 +1248,281 @@ mod fault {
         assert_eq!(caller.frames().len(), 1);
     }
 
+    /// A session in the clear, with an address.
+    fn open(faults: &[&str]) -> Caller {
+        let mut caller = Caller::new("auth = \"none\"", faults);
+        let frames = caller.lcp();
+        caller.address(&frames);
+        caller
+    }
+
+    fn ping_frame() -> Vec<u8> {
+        [&[0x21][..], &ping()].concat()
+    }
+
+    /// Whether a ping comes back.
+    fn pings(caller: &mut Caller) -> bool {
+        caller.frame(&ping_frame());
+        caller.frames().contains(&[&[0x21][..], &pong()].concat())
+    }
+
+    /// An LCP Echo-Request of so many octets, and its reply.
+    fn lcp_echo(octets: usize) -> Vec<u8> {
+        let mut frame = hex("c02109070000e2a4830e");
+        frame[4..6].copy_from_slice(&(octets as u16).to_be_bytes());
+        frame.resize(2 + octets, 0x61);
+        frame
+    }
+
+    #[test]
+    fn one_per_address() {
+        for (further, fault, heard) in [
+            (true, "one-per-address", false),
+            (false, "one-per-address", true),
+            (true, "gre-duplicated", true),
+        ] {
+            let mut caller = Caller::new("", &[fault]);
+            caller.session.lease.is_further = further;
+            caller.call();
+            caller.frame(&hex(LCP_REQUEST));
+            assert_eq!(!caller.gre.is_empty(), heard);
+            let counters = *caller.session.call.as_ref().unwrap().channel.counters();
+            assert_eq!(counters.received, u64::from(heard));
+        }
+    }
+
+    #[test]
+    fn gre_idle_drop() {
+        let mut caller = open(&["gre-idle-drop=30"]);
+        caller.wait(1_000);
+        for _ in 0..3 {
+            caller.wait(28_000);
+            assert!(pings(&mut caller));
+        }
+        caller.wait(31_000);
+        assert!(!pings(&mut caller));
+        caller.wait(100);
+        assert!(!pings(&mut caller), "and that for good");
+    }
+
+    #[test]
+    fn gre_idle_in() {
+        let mut caller = open(&["gre-idle-in=30"]);
+        let forwarded = pong();
+        caller.wait(1_000);
+        caller.wait(31_000);
+        let gre = caller.gre.len();
+        caller.session.handle_forwarded(forwarded.clone(), caller.now);
+        caller.drain();
+        assert_eq!(caller.gre.len(), gre, "the way to the caller is forgotten");
+        // One number is missing since.
+        let frame = [&[0x21][..], &ping()].concat();
+        caller.frame(&frame);
+        assert!(caller.gre.len() > gre, "the caller's packet opens it");
+        caller.session.handle_forwarded(forwarded, caller.now);
+        caller.drain();
+        assert!(caller.gre.len() > gre + 1);
+    }
+
+    #[test]
+    fn control_idle_drop() {
+        let mut caller = open(&["control-idle-drop=30"]);
+        caller.wait(29_000);
+        caller.control(&echo_request("00000001"));
+        assert_eq!(caller.types(), [2, 8, 6]);
+        caller.wait(31_000);
+        for _ in 0..3 {
+            caller.control(&echo_request("00000002"));
+            caller.wait(60_000);
+        }
+        assert_eq!((caller.types(), &caller.end), (vec![2, 8, 6], &None), "silent, not closed");
+        assert!(pings(&mut caller), "GRE has a way of its own");
+    }
+
+    /// A ping of so many octets.
+    fn large_ping(octets: usize) -> Vec<u8> {
+        let data = vec![0x61; octets - 28];
+        let payload = Icmp::Echo { reply: false, identifier: 9, sequence: 1, data: &data }.emit();
+        let source = Ipv4Addr::new(192, 168, 77, 10);
+        let destination = Ipv4Addr::new(192, 168, 77, 1);
+        let datagram = Datagram { source, destination, protocol: 1, payload: &payload }.emit();
+        [&[0x21][..], &datagram].concat()
+    }
+
+    #[test]
+    fn black_hole() {
+        for (fault, taken, answered) in [
+            ("black-hole=100", 2, 2),
+            ("black-hole-in=100", 2, 2),
+            ("black-hole-out=100", 4, 2),
+            ("black-hole=101", 4, 4),
+        ] {
+            let mut caller = open(&[fault]);
+            let received =
+                |caller: &Caller| caller.session.call.as_ref().unwrap().channel.counters().received;
+            let before = received(&caller);
+            let mut replies = 0;
+            for octets in [100, 101] {
+                for frame in [lcp_echo(octets), large_ping(octets)] {
+                    caller.frame(&frame);
+                    // Lost packets leave gaps, for which the gateway waits.
+                    caller.wait(200);
+                    let frames = caller.frames();
+                    replies += frames.iter().filter(|reply| reply.len() == frame.len()).count();
+                }
+            }
+            assert_eq!((received(&caller) - before, replies), (taken, answered), "{fault}");
+        }
+    }
+
+    #[test]
+    fn black_hole_measures_what_is_encrypted() {
+        let response: [u8; 24] = hex(RESPONSE)[24..48].try_into().unwrap();
+        let keys = MasterKeys::from_mschap_v2(b"Pr0be-secret", &response);
+        let mode = Mode { length: KeyLength::Bits128, stateless: true };
+        let mut encryptor = Encryptor::new(&keys, mode);
+        let mut caller = Caller::new("", &["black-hole=100"]);
+        let frames = caller.log_in();
+        let frames = caller.encrypt(&frames);
+        caller.address(&frames);
+        for (octets, passes) in [(100, true), (101, false), (100, true)] {
+            let encrypted = encryptor.encrypt(ppp::IPV4, &large_ping(octets)[1..]);
+            caller.frame(&[&[0xfd][..], &encrypted].concat());
+            caller.wait(200);
+            assert_eq!(caller.frames().len(), usize::from(passes), "{octets}");
+        }
+    }
+
+    #[test]
+    fn datagram_for_another_caller_leaves() {
+        let mut caller = open(&[]);
+        let mut other = ping();
+        other[19] = 11;
+        caller.frame(&[&[0x21][..], &other].concat());
+        assert_eq!(caller.forwards.len(), 1);
+        let (to, datagram) = caller.forwards.remove(0);
+        assert_eq!((to, datagram[8]), (Ipv4Addr::new(192, 168, 77, 11), 63));
+        caller.frames();
+        caller.session.handle_no_caller(&other, caller.now);
+        caller.drain();
+        // ICMP host unreachable.
+        assert_eq!(caller.frames()[0][21..23], [3, 1]);
+    }
+
+    #[test]
+    fn lcp_reopen() {
+        let mut caller = Caller::new("", &["lcp-reopen=5"]);
+        let frames = caller.log_in();
+        let frames = caller.encrypt(&frames);
+        caller.address(&frames);
+        caller.wait(4_900);
+        assert!(caller.frames().is_empty());
+        caller.wait(200);
+        let frames = caller.frames();
+        assert!(request_among(&frames, "c021").is_some(), "{frames:02x?}");
+        caller.frame(&ping_frame());
+        assert!(caller.frames().is_empty(), "nothing passes meanwhile");
+        caller.frame(&hex(LCP_REQUEST));
+        caller.acknowledge(&frames, "c021");
+        let frames = caller.frames();
+        let challenge = frames.iter().find(|frame| frame.starts_with(&hex("c22301")));
+        let challenge = challenge.expect("the caller is to prove itself again");
+        assert_ne!(challenge[7..23], hex(CHALLENGE), "and not by what it said before");
+        assert!(request_among(&frames, "8021").is_none());
+        caller.wait(100);
+        assert_eq!(caller.session.describe(), "call=4/55181 auth user=probe");
+    }
+
+    #[test]
+    fn ccp_reopen() {
+        let response: [u8; 24] = hex(RESPONSE)[24..48].try_into().unwrap();
+        let keys = MasterKeys::from_mschap_v2(b"Pr0be-secret", &response);
+        let mode = Mode { length: KeyLength::Bits128, stateless: true };
+        let mut caller = Caller::new("", &["ccp-reopen=5"]);
+        let frames = caller.log_in();
+        let frames = caller.encrypt(&frames);
+        caller.address(&frames);
+        for round in 0..2 {
+            let (mut encryptor, mut decryptor) =
+                (Encryptor::new(&keys, mode), Decryptor::new(&keys, mode));
+            caller.frame(&[&[0xfd][..], &encryptor.encrypt(ppp::IPV4, &ping())].concat());
+            let frames = caller.frames();
+            assert_eq!(decryptor.decrypt(&frames[0][1..]), Ok((ppp::IPV4, pong())), "{round}");
+            if round == 0 {
+                caller.wait(5_100);
+                let frames = caller.frames();
+                assert!(request_among(&frames, "80fd").is_some());
+                caller.frame(&ping_frame());
+                assert!(caller.frames().is_empty(), "in the clear nothing passes");
+                caller.encrypt(&frames);
+            }
+        }
+        caller.wait(60_000);
+        assert!(request_among(&caller.frames(), "80fd").is_none(), "once is enough");
+    }
+
+    #[test]
+    fn ipcp_reopen() {
+        let mut caller = open(&["ipcp-reopen=5"]);
+        caller.wait(5_100);
+        let frames = caller.frames();
+        assert!(request_among(&frames, "8021").is_some());
+        assert!(!pings(&mut caller));
+        caller.address(&frames);
+        assert!(pings(&mut caller));
+        caller.wait(60_000);
+        assert!(request_among(&caller.frames(), "8021").is_none(), "once is enough");
+    }
+
+    #[test]
+    fn ccp_reset_storm() {
+        let mut caller = Caller::new("mppe-mode = \"128,stateful\"", &["ccp-reset-storm"]);
+        let frames = caller.log_in();
+        caller.acknowledge(&frames, "80fd");
+        caller.frame(&hex("80fd0101000a120600000040"));
+        let frames = caller.frames();
+        caller.address(&frames);
+        // The window of a caller who acknowledges nothing opens every half second.
+        caller.wait(300);
+        let requests = caller.frames().iter().filter(|frame| frame[..3] == hex("80fd0e")).count();
+        assert!((25..40).contains(&requests), "{requests}");
+        caller.faults.borrow_mut().clear_all();
+        caller.wait(2_000);
+        caller.frames();
+        caller.wait(2_000);
+        assert!(caller.frames().is_empty());
+    }
+
+    #[test]
+    fn mppe_key_after() {
+        let response: [u8; 24] = hex(RESPONSE)[24..48].try_into().unwrap();
+        let keys = MasterKeys::from_mschap_v2(b"Pr0be-secret", &response);
+        let mode = Mode { length: KeyLength::Bits128, stateless: true };
+        let (mut encryptor, mut decryptor) =
+            (Encryptor::new(&keys, mode), Decryptor::new(&keys, mode));
+        let mut caller = Caller::new("", &["mppe-key-after=5"]);
+        let frames = caller.log_in();
+        let frames = caller.encrypt(&frames);
+        caller.address(&frames);
+        let mut exchange = |caller: &mut Caller| {
+            caller.frame(&[&[0xfd][..], &encryptor.encrypt(ppp::IPV4, &ping())].concat());
+            caller.frames()
+        };
+        for _ in 0..2 {
+            let frames = exchange(&mut caller);
+            assert_eq!(decryptor.decrypt(&frames[0][1..]), Ok((ppp::IPV4, pong())));
+        }
+        let frames = exchange(&mut caller);
+        assert_ne!(decryptor.decrypt(&frames[0][1..]), Ok((ppp::IPV4, pong())), "the sixth");
+        let mut rejects = 0;
+        for _ in 0..16 {
+            let frames = exchange(&mut caller);
+            assert!(frames.iter().all(|frame| frame[..3] == hex("c02108")), "{frames:02x?}");
+            rejects += frames.len();
+        }
+        assert!(rejects >= 12, "{rejects}");
+    }
+
     #[test]
     fn switched_on_while_a_session_runs() {
         let mut caller = Caller::new("", &[]);
