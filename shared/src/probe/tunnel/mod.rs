@@ -31,8 +31,8 @@ pub mod echoes;
 #[cfg(test)]
 mod fake;
 pub mod path_mtu;
-pub mod url;
 pub mod spans;
+pub mod url;
 pub mod way;
 
 /// Octets of an LCP Echo-Request that weighs about as much as a small ping.
