@@ -58,6 +58,9 @@ pub struct TunnelArgs {
     /// Connect TCP to this place inside; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     tcp: Vec<HostPort>,
+    /// Find the largest packets that pass each way, and what to set where LCP allows larger ones
+    #[arg(long)]
+    mtu: bool,
     /// Stay so long with an echo each second; renegotiations are followed
     #[arg(long, value_name = "SECS")]
     keep: Option<Seconds>,
@@ -139,6 +142,7 @@ impl TunnelArgs {
             ping,
             names: self.dns.clone(),
             connects: self.tcp.clone(),
+            path_mtu: self.mtu,
             keep: self.keep.map(|keep| keep.0),
         }
     }

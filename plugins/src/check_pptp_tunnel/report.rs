@@ -7,9 +7,10 @@ use pptp_probe::plugin::Context;
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::tunnel::dns::DnsSeen;
 use pptp_probe::probe::tunnel::echoes::Echoes;
+use pptp_probe::probe::tunnel::path_mtu::Bound;
 use pptp_probe::probe::tunnel::url::{Host, HostPort};
 use pptp_probe::probe::tunnel::way::Answer;
-use pptp_probe::probe::tunnel::{Found, Step, StepSeen};
+use pptp_probe::probe::tunnel::{Found, PathMtu, Step, StepSeen};
 use pptp_probe::proto::tunnel::Proof;
 use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::wire::ip::unreachable_name;
@@ -35,6 +36,12 @@ pub(super) const METRICS: &[&str] = &[
     "outer_loss",
     "dns_time",
     "tcp_time",
+    "mss",
+    "mtu_up",
+    "mtu_down",
+    "mtu_fragmented",
+    "mtu_host",
+    "mtu_negotiated",
     "kept",
     "renegotiated",
     "time",
@@ -66,7 +73,11 @@ pub(super) fn excluded(args: &TunnelArgs, label: &str) -> Option<&'static str> {
             Some("--count 0")
         }
         "dns_time" if args.dns.is_empty() => Some("no --dns"),
-        "tcp_time" if args.tcp.is_empty() => Some("no --tcp"),
+        "tcp_time" | "mss" if args.tcp.is_empty() => Some("no --tcp"),
+        "mtu_up" | "mtu_down" | "mtu_fragmented" | "mtu_host" | "mtu_negotiated" if !args.mtu => {
+            Some("no --mtu")
+        }
+        "mtu_host" if args.ping.is_none() => Some("no --ping"),
         "kept" if args.keep.is_none() => Some("no --keep"),
         _ => None,
     }
@@ -157,6 +168,7 @@ impl Judge<'_> {
                 }
                 StepSeen::Name(name, _) => format!("{name} resolves"),
                 StepSeen::Connect(place, _) => format!("{place} connects"),
+                StepSeen::PathMtu(seen) => mtu_words(seen),
                 StepSeen::Keep { kept, .. } => format!("kept {}", span(*kept)),
             });
         }
@@ -176,6 +188,7 @@ impl Judge<'_> {
             },
             StepSeen::Name(name, seen) => self.name(name, seen),
             StepSeen::Connect(place, outcome) => self.connect(place, outcome),
+            StepSeen::PathMtu(seen) => self.path_mtu(seen),
             StepSeen::Keep { wanted, kept, inner, outer } => {
                 let text = format!(
                     "kept for {} of {}, {} of {} echoes lost inside, {} of {} outside",
@@ -299,6 +312,53 @@ impl Judge<'_> {
         })
     }
 
+    /// Something is broken where packets that a client may send vanish; where
+    /// they pass in pieces, that is worth a remark.
+    fn path_mtu(&self, seen: &PathMtu) -> Sub {
+        let negotiated = usize::from(seen.negotiated);
+        let passes = seen.fragmented.as_ref().or(seen.to_host.as_ref());
+        let hole = seen
+            .fragmented
+            .iter()
+            .chain(&seen.to_host)
+            .filter(|found| found.black_hole)
+            .filter_map(|found| found.largest)
+            .min();
+        let none = seen.whole.both.is_none() && passes.is_none_or(|found| found.largest.is_none());
+        let mut sub = if none {
+            let text =
+                "no packet of 128 octets and more comes back from the gateway's inner address";
+            Sub::failed("mtu", Phase::Data, Reason::InnerSilent, text)
+        } else if let Some(limit) = hole.filter(|limit| *limit < negotiated) {
+            let text = format!(
+                "packets above {limit} octets vanish without a word, and LCP allows {negotiated}: set MRU {limit}, MSS clamp {}",
+                limit.saturating_sub(40)
+            );
+            Sub::failed("mtu", Phase::Data, Reason::MtuBlackHole, text)
+        } else {
+            let advice = seen.whole.clamp(seen.negotiated).map(|clamp| {
+                format!(
+                    ", LCP allows {negotiated}, larger ones go in fragments: set MRU {}, MSS clamp {}",
+                    clamp.mtu, clamp.mss
+                )
+            });
+            Sub::ok("mtu", format!("{}{}", mtu_words(seen), advice.unwrap_or_default()))
+        };
+        let octets = [
+            ("mtu_up", seen.whole.up.map(|bound| bound.octets)),
+            ("mtu_down", seen.whole.down.map(|bound| bound.octets)),
+            ("mtu_fragmented", seen.fragmented.as_ref().and_then(|found| found.largest)),
+            ("mtu_host", seen.to_host.as_ref().and_then(|found| found.largest)),
+            ("mtu_negotiated", Some(negotiated)),
+        ];
+        for (label, octets) in octets {
+            if let Some(octets) = octets {
+                sub = sub.metric(self.judged(Metric::octets(label, octets as u64)));
+            }
+        }
+        sub
+    }
+
     fn name(&self, name: &Host, seen: &DnsSeen) -> Sub {
         let sub = match &seen.failure {
             None => {
@@ -319,16 +379,38 @@ impl Judge<'_> {
         }
     }
 
-    fn connect(&self, place: &HostPort, outcome: &Result<Duration, (Reason, String)>) -> Sub {
+    fn connect(
+        &self,
+        place: &HostPort,
+        outcome: &Result<(Duration, u16), (Reason, String)>,
+    ) -> Sub {
         let name = format!("tcp {place}");
         match outcome {
-            Ok(time) => Sub::ok(name, format!("{place} connects in {}", span(*time)))
-                .metric(self.judged(Metric::seconds("tcp_time", *time))),
+            Ok((time, mss)) => {
+                let text = format!("{place} connects in {}, MSS {mss}", span(*time));
+                Sub::ok(name, text)
+                    .metric(self.judged(Metric::seconds("tcp_time", *time)))
+                    .metric(self.judged(Metric::octets("mss", u64::from(*mss))))
+            }
             Err((reason, text)) => {
                 Sub::failed(name, Phase::Data, *reason, format!("through the tunnel: {text}"))
             }
         }
     }
+}
+
+/// `1456 octets pass up, 1456 down`.
+fn mtu_words(seen: &PathMtu) -> String {
+    let words = |bound: Option<Bound>| match bound {
+        Some(Bound { octets, exact: true }) => octets.to_string(),
+        Some(Bound { octets, exact: false }) => format!("at least {octets}"),
+        None => "nothing".to_owned(),
+    };
+    let host = match seen.to_host.as_ref().and_then(|found| found.largest) {
+        Some(largest) => format!(", {largest} to the host"),
+        None => String::new(),
+    };
+    format!("{} octets pass up, {} down{host}", words(seen.whole.up), words(seen.whole.down))
 }
 
 /// What came out of the tunnel that nobody wanted.

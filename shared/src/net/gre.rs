@@ -10,6 +10,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrIn, getsockopt, recvmsg, setsockopt, sockopt,
@@ -62,10 +63,27 @@ pub enum Input {
     Unreachable(u8, Ipv4Addr),
 }
 
+/// Whether what we send may be fragmented.
+#[derive(Debug, Clone)]
+pub struct Fragments(Rc<UdpSocket>);
+
+impl Fragments {
+    /// Allowed, it is as the system has it by default. Forbidden, it is fragmented neither here nor on its way, and what is too
+    /// large for this host's own link is lost.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn allow(&self, allowed: bool) -> io::Result<()> {
+        let mode = if allowed { Ipv4PathMtuDiscovery::WANT } else { Ipv4PathMtuDiscovery::PROBE };
+        set_ip_mtu_discover(&self.0, mode)?;
+        Ok(())
+    }
+}
+
 /// The socket, bound to one gateway and one call.
 #[derive(Debug)]
 pub struct GreSocket {
-    socket: UdpSocket,
+    socket: Rc<UdpSocket>,
     gateway: Ipv4Addr,
     port: u16,
     call_id: u16,
@@ -84,7 +102,7 @@ impl GreSocket {
         raw.0.connect(&SocketAddr::V4(SocketAddrV4::new(gateway, 0)).into())?;
         // To the runtime a connected raw socket is like a UDP socket: packets
         // go in and out by send and recv.
-        let socket = UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(raw.0)))?;
+        let socket = Rc::new(UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(raw.0)))?);
         let buffer = vec![0; 1 << 16].into_boxed_slice();
         Ok(Self { socket, gateway, port, call_id: 0, wide: false, buffer })
     }
@@ -124,14 +142,9 @@ impl GreSocket {
         }
     }
 
-    /// From here on nothing that we send is fragmented, neither here nor on
-    /// its way: what is too large for this host's own link is lost.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn forbid_fragments(&self) -> io::Result<()> {
-        set_ip_mtu_discover(&self.socket, Ipv4PathMtuDiscovery::PROBE)?;
-        Ok(())
+    /// The switch for fragmentation of what we send, which outlives this value.
+    pub fn fragments(&self) -> Fragments {
+        Fragments(self.socket.clone())
     }
 
     /// The largest datagram that this host sends to the gateway in one piece,
@@ -254,7 +267,7 @@ impl GreSocket {
     }
 
     fn attach(&self, filter: &[SockFilter]) -> io::Result<()> {
-        socket2::SockRef::from(&self.socket).attach_filter(filter)
+        socket2::SockRef::from(&*self.socket).attach_filter(filter)
     }
 }
 
@@ -330,6 +343,7 @@ mod tests {
         near.set_nonblocking(true).unwrap();
         near.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]).unwrap();
         let socket = UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(near))).unwrap();
+        let socket = Rc::new(socket);
         let buffer = vec![0; 1 << 16].into_boxed_slice();
         let gateway = GATEWAY;
         (GreSocket { socket, gateway, port: 1723, call_id: 0, wide: false, buffer }, far)
@@ -397,7 +411,7 @@ mod tests {
             near.set_nonblocking(true).unwrap();
             far.connect(near.local_addr().unwrap()).unwrap();
             let mut socket = GreSocket {
-                socket: UdpSocket::from_std(near).unwrap(),
+                socket: Rc::new(UdpSocket::from_std(near).unwrap()),
                 gateway: GATEWAY,
                 port: 1723,
                 call_id: OURS,

@@ -23,6 +23,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::driver::Driven;
+use super::gre::Fragments;
+use crate::probe::tunnel::path_mtu::Acknowledged;
 use crate::probe::tunnel::way::{Answer, Heard, Pinger, Segments, Way, now};
 use crate::proto::stack::{self, EchoAnswer, Echoed, Stack};
 use crate::proto::tunnel::{Seen, Tunnel};
@@ -46,6 +48,8 @@ pub struct Session {
     /// Which echo went out under which identifier of LCP.
     link_echoes: Box<[Option<(u16, u16)>; 256]>,
     over: bool,
+    /// Packets over GRE that were there at the last pump.
+    packets: u64,
     changed: Rc<Notify>,
 }
 
@@ -101,6 +105,11 @@ impl Driven for Session {
     }
 
     fn pump(&mut self, now: Instant) {
+        let packets = self.tunnel.gre_packets();
+        if packets != self.packets {
+            self.packets = packets;
+            self.changed.notify_waiters();
+        }
         if !self.tunnel.is_open() {
             if self.tunnel.is_closing() && !self.over {
                 self.end();
@@ -110,7 +119,7 @@ impl Driven for Session {
         if self.stack.is_none()
             && let Some((address, _)) = self.tunnel.addresses()
         {
-            let mtu = self.tunnel.peer_mru().min(MTU);
+            let mtu = self.tunnel.negotiated_mtu().min(MTU);
             self.stack = Some(Stack::new(address, mtu, self.seed, now));
             self.changed.notify_waiters();
         }
@@ -148,11 +157,13 @@ pub struct Inside {
     session: Rc<RefCell<Session>>,
     woken: Rc<Notify>,
     changed: Rc<Notify>,
+    fragments: Option<Fragments>,
 }
 
 impl Inside {
-    /// A session that was not driven yet; `seed` is random.
-    pub fn new(tunnel: Tunnel, seed: u64) -> Self {
+    /// A session that was not driven yet; `seed` is random, `fragments` belongs
+    /// to the socket that it will use.
+    pub fn new(tunnel: Tunnel, seed: u64, fragments: Option<Fragments>) -> Self {
         let changed = Rc::new(Notify::new());
         let session = Session {
             tunnel,
@@ -162,14 +173,21 @@ impl Inside {
             mailboxes: BTreeMap::new(),
             link_echoes: Box::new([None; 256]),
             over: false,
+            packets: 0,
             changed: changed.clone(),
         };
-        Self { session: Rc::new(RefCell::new(session)), woken: Rc::new(Notify::new()), changed }
+        let session = Rc::new(RefCell::new(session));
+        Self { session, woken: Rc::new(Notify::new()), changed, fragments }
     }
 
     /// What the driver needs: the session, and what wakes it.
     pub fn parts(&self) -> (&RefCell<Session>, &Notify) {
         (&self.session, &self.woken)
+    }
+
+    /// The switch for fragmentation of GRE.
+    pub fn fragments(&self) -> Option<Fragments> {
+        self.fragments.clone()
     }
 
     /// What the session showed so far, and when its goal was reached or missed.
@@ -185,23 +203,20 @@ impl Inside {
 
     /// Waits until the tunnel is open, or false when it never will be again.
     pub async fn opened(&self) -> bool {
-        loop {
-            let changed = self.changed.notified();
-            {
-                let session = self.session.borrow();
-                if session.over || session.stack.is_some() {
-                    return !session.over;
-                }
-            }
-            changed.await;
-        }
+        self.until(|session| session.over || session.stack.is_some()).await;
+        !self.session.borrow().over
     }
 
     /// Waits until the tunnel is over.
     pub async fn closed(&self) {
+        self.until(|session| session.over).await;
+    }
+
+    /// Waits for something that only what arrives, or the end, can bring about.
+    async fn until(&self, reached: impl Fn(&Session) -> bool) {
         loop {
             let changed = self.changed.notified();
-            if self.session.borrow().over {
+            if reached(&self.session.borrow()) {
                 return;
             }
             changed.await;
@@ -519,5 +534,32 @@ impl Pinger for EchoPinger {
 impl Drop for EchoPinger {
     fn drop(&mut self) {
         self.inside.session.borrow_mut().mailboxes.remove(&self.identifier);
+    }
+}
+
+/// LCP Discard-Requests, which nobody answers but GRE acknowledges.
+pub struct Discards {
+    inside: Inside,
+    sequence: Option<u32>,
+}
+
+impl Discards {
+    /// Through this tunnel.
+    pub fn new(inside: &Inside) -> Self {
+        Self { inside: inside.clone(), sequence: None }
+    }
+}
+
+impl Acknowledged for Discards {
+    fn send(&mut self, length: usize) {
+        self.sequence =
+            self.inside.with_tunnel(|tunnel, now| tunnel.send_discard_like(length, now));
+    }
+
+    async fn acknowledged(&mut self, until: Instant) -> bool {
+        let Some(sequence) = self.sequence else { return false };
+        let reached = |session: &Session| session.over || session.tunnel.is_acknowledged(sequence);
+        let arrived = timeout_at(until.into(), self.inside.until(reached)).await.is_ok();
+        arrived && !self.inside.session.borrow().over
     }
 }

@@ -152,7 +152,8 @@ impl<'a> Prober<'a> {
     ) -> Observation {
         self.observe(async |prober, phases| {
             let (stream, now) = prober.reach(phases).await?;
-            let inside = Inside::new(Tunnel::new(config(prober.call_id), now), seed);
+            let fragments = prober.gre.as_ref().map(GreSocket::fragments);
+            let inside = Inside::new(Tunnel::new(config(prober.call_id), now), seed, fragments);
             {
                 let (session, woken) = inside.parts();
                 let mut driven = std::pin::pin!(prober.drive(session, Some(woken), &stream));

@@ -12,13 +12,14 @@ use tokio::time::sleep;
 
 use self::dns::DnsSeen;
 use self::echoes::{Echoes, Plan};
+use self::path_mtu::Directions;
 use self::url::{Host, HostPort};
-use self::way::{Pinger, Way, now};
+use self::way::{Pinger, Segments, Way, now};
 use super::auth::{self, link_config, tunnel_config};
 use super::{Allowance, Gateway, Observation, Prober, not_begun};
 use crate::net::entropy::random;
-use crate::net::gre::RawGre;
-use crate::net::inside::Inside;
+use crate::net::gre::{Fragments, RawGre};
+use crate::net::inside::{Discards, Inside};
 use crate::net::interrupt::Interrupt;
 use crate::net::tap::Tap;
 use crate::proto::Failure;
@@ -42,6 +43,14 @@ const SMALL_BUFFER: usize = 16 << 10;
 /// From one echo to the next while a session is only kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The smallest packet of a search, which is taken to pass.
+const SURELY: usize = 128;
+/// The largest, in octets: there is no larger one on Ethernet.
+const ETHERNET: usize = 1_500;
+/// How long a packet of a search is waited for: longer than pptpd holds what
+/// follows a gap.
+const TRY_TIMEOUT: Duration = Duration::from_millis(400);
+
 /// What a user does.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
@@ -51,6 +60,8 @@ pub struct Traffic {
     pub names: Vec<Host>,
     /// Places to connect to.
     pub connects: Vec<HostPort>,
+    /// Find the largest packets that pass.
+    pub path_mtu: bool,
     /// How long the session is kept under watch.
     pub keep: Option<Duration>,
 }
@@ -89,8 +100,11 @@ pub enum StepSeen {
     },
     /// One of [`Traffic::names`].
     Name(Host, DnsSeen),
-    /// One of [`Traffic::connects`]: how long TCP took, or why it failed.
-    Connect(HostPort, Result<Duration, (Reason, String)>),
+    /// One of [`Traffic::connects`]: how long TCP took, and the largest segment
+    /// that the other side allows, or why it failed.
+    Connect(HostPort, Result<(Duration, u16), (Reason, String)>),
+    /// [`Traffic::path_mtu`]
+    PathMtu(PathMtu),
     /// [`Traffic::keep`]: for how long it should have been and was kept.
     Keep {
         /// What was asked for.
@@ -102,6 +116,20 @@ pub enum StepSeen {
         /// Echoes of LCP.
         outer: Echoes,
     },
+}
+
+/// The largest packets that pass, in octets of the IPv4 datagram inside.
+#[derive(Debug, Clone)]
+pub struct PathMtu {
+    /// The largest datagram that LCP allows, with MPPE what is left of it.
+    pub negotiated: u16,
+    /// In GRE packets that may not be fragmented.
+    pub whole: Directions,
+    /// There and back in GRE packets that may be fragmented, where that was
+    /// tried because not everything passes whole.
+    pub fragmented: Option<path_mtu::Found>,
+    /// To the host that is pinged and back, where that is not the gateway.
+    pub to_host: Option<path_mtu::Found>,
 }
 
 /// What the traffic showed.
@@ -138,7 +166,12 @@ pub async fn probe(
     };
     let config = |call_id| tunnel_config(Goal::Open, call_id, link, allowance);
     let user = async |inside: &Inside| {
-        let user = User { inside, until: allowance.work_until(), found: &found };
+        let user = User {
+            inside,
+            fragments: inside.fragments(),
+            until: allowance.work_until(),
+            found: &found,
+        };
         user.act(traffic).await;
         found.borrow_mut().stray = inside.counters();
     };
@@ -155,6 +188,7 @@ fn seed() -> Result<u64, Failure> {
 /// Somebody at work.
 struct User<'a> {
     inside: &'a Inside,
+    fragments: Option<Fragments>,
     until: Instant,
     found: &'a RefCell<Found>,
 }
@@ -162,8 +196,11 @@ struct User<'a> {
 impl User<'_> {
     async fn act(&self, traffic: &Traffic) {
         let pings = traffic.ping.iter().count();
-        let mut left =
-            pings + traffic.names.len() + traffic.connects.len() + traffic.keep.iter().count();
+        let mut left = pings
+            + traffic.names.len()
+            + traffic.connects.len()
+            + usize::from(traffic.path_mtu)
+            + traffic.keep.iter().count();
         self.found.borrow_mut().untried = left;
         // Each step gets its share of what is left.
         let mut share = || {
@@ -180,6 +217,10 @@ impl User<'_> {
         }
         for place in &traffic.connects {
             self.step(self.connect(place, share())).await;
+        }
+        if traffic.path_mtu {
+            let host = traffic.ping.as_ref().and_then(|ping| ping.host.as_ref());
+            self.step(self.path_mtu(host, share())).await;
         }
         if let Some(wanted) = traffic.keep {
             self.step(self.keep(wanted, share())).await;
@@ -253,12 +294,58 @@ impl User<'_> {
                 let to = SocketAddrV4::new(address, place.port);
                 let begun = now();
                 match self.inside.connect(to, SMALL_BUFFER, until).await {
-                    Ok(_) => Ok(now().duration_since(begun)),
+                    Ok(stream) => Ok((now().duration_since(begun), stream.peer_mss())),
                     Err(error) => Err(way::refusal(to, &error)),
                 }
             }
         };
         StepSeen::Connect(place.clone(), outcome)
+    }
+
+    /// First in GRE packets that may not be fragmented, both ways and upwards
+    /// alone; then, as any client sends them, in such that may.
+    async fn path_mtu(&self, host: Option<&Host>, until: Instant) -> StepSeen {
+        let negotiated = self.inside.with_tunnel(|tunnel, _| tunnel.negotiated_mtu());
+        let high = usize::from(negotiated).clamp(SURELY, ETHERNET);
+        let mut seen = PathMtu {
+            negotiated,
+            whole: Directions { both: None, up: None, down: None },
+            fragmented: None,
+            to_host: None,
+        };
+        let Some((_, gateway)) = self.inside.addresses() else { return StepSeen::PathMtu(seen) };
+        let wait = TRY_TIMEOUT;
+        let third = |part: u32| now() + until.saturating_duration_since(now()) / part;
+        self.allow_fragments(false);
+        let mut pinger = self.inside.pinger(Some(gateway));
+        let both = path_mtu::largest(&mut pinger, SURELY, high, wait, third(3)).await;
+        let mut up = None;
+        if both.exact {
+            let mut discards = Discards::new(self.inside);
+            up = path_mtu::largest_up(&mut discards, SURELY, high, wait, third(2)).await;
+        }
+        self.allow_fragments(true);
+        seen.whole = Directions::new(&both, up);
+        if both.exact {
+            let mut pinger = self.inside.pinger(Some(gateway));
+            let low = both.largest.unwrap_or(SURELY);
+            let found = path_mtu::largest(&mut pinger, low, high, wait, third(2)).await;
+            seen.fragmented = Some(found);
+        }
+        if let Some(host) = host
+            && let Ok(address) = self.address(host, until).await
+        {
+            let mut pinger = self.inside.pinger(Some(address));
+            seen.to_host = Some(path_mtu::largest(&mut pinger, SURELY, high, wait, until).await);
+        }
+        StepSeen::PathMtu(seen)
+    }
+
+    fn allow_fragments(&self, allowed: bool) {
+        if let Some(fragments) = &self.fragments {
+            // A kernel that cannot be told leaves packets as they would be.
+            let _ = fragments.allow(allowed);
+        }
     }
 
     async fn keep(&self, wanted: Duration, until: Instant) -> StepSeen {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Link;
 use crate::proto::mppe::DecryptError;
 use crate::wire::cp::{Code, Packet};
-use crate::wire::ppp;
+use crate::wire::ppp::{self, Frame};
 
 /// Network datagrams that the owner did not take yet.
 pub(super) const INBOX: usize = 256;
@@ -38,11 +38,24 @@ impl Link {
         self.echo_identifier
     }
 
-    /// Sends an LCP Discard-Request of so many octets, at least 8 (RFC 1661,
-    /// section 5.9): nobody answers, but GRE acknowledges it.
-    pub fn discard(&mut self, length: usize) {
+    /// Octets that MPPE adds to a datagram: its header and the protocol number
+    /// that is encrypted with it (RFC 3078, section 3).
+    pub fn mppe_overhead(&self) -> usize {
+        if self.encryptor.is_some() { 4 } else { 0 }
+    }
+
+    /// Sends an LCP Discard-Request (RFC 1661, section 5.9) in a frame as long
+    /// as that of an IPv4 datagram of so many octets: nobody answers, but GRE
+    /// acknowledges it.
+    pub fn discard_like(&mut self, datagram: usize) {
+        let protocol = if self.encryptor.is_some() { ppp::COMPRESSED } else { ppp::IPV4 };
+        let header = |protocol| {
+            let frame = Frame { protocol, information: &[] };
+            frame.emit_compressed(self.lcp().peer_acfc(), self.lcp().peer_pfc()).len()
+        };
+        let frame = header(protocol) + self.mppe_overhead() + datagram;
+        let data = self.padded(frame - header(ppp::LCP).min(frame));
         self.identifier = self.identifier.wrapping_add(1);
-        let data = self.padded(length);
         self.send_lcp(Code::DiscardRequest, self.identifier, data);
     }
 

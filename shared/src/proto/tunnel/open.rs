@@ -30,12 +30,6 @@ impl Tunnel {
         self.link.as_ref().map(|link| link.ipcp().dns()).unwrap_or_default()
     }
 
-    /// Largest information field that the gateway takes, in octets: without
-    /// encryption the largest IP datagram.
-    pub fn peer_mru(&self) -> u16 {
-        self.link.as_ref().map_or(0, |link| link.lcp().peer_mru())
-    }
-
     /// Datagrams that can be sent now; more than so many would wait for the
     /// window of the GRE channel.
     pub fn room(&self) -> usize {
@@ -77,18 +71,25 @@ impl Tunnel {
         self.link.as_mut()?.poll_echo()
     }
 
-    /// Sends an LCP Discard-Request of so many octets, at least 8; gives the
-    /// GRE sequence number that tells with [`Tunnel::is_acknowledged`] whether
-    /// it arrived.
-    pub fn send_discard(&mut self, length: usize, now: Instant) -> Option<u32> {
+    /// Sends an LCP Discard-Request in a frame as long as that of an IPv4
+    /// datagram of so many octets; gives the GRE sequence number that tells
+    /// with [`Tunnel::is_acknowledged`] whether it arrived.
+    pub fn send_discard_like(&mut self, datagram: usize, now: Instant) -> Option<u32> {
         let (Some(link), Some(gre), Stage::Open) = (&mut self.link, &mut self.gre, self.stage)
         else {
             return None;
         };
         let sequence = gre.next_sequence();
-        link.discard(length);
+        link.discard_like(datagram);
         self.drain(now);
         Some(sequence)
+    }
+
+    /// The largest IPv4 datagram that was negotiated, in octets: what the
+    /// gateway takes, less what MPPE adds.
+    pub fn negotiated_mtu(&self) -> u16 {
+        let link = self.link.as_ref();
+        link.map_or(0, |link| link.lcp().peer_mru().saturating_sub(link.mppe_overhead() as u16))
     }
 
     /// Whether the gateway acknowledged the GRE packet with this sequence
