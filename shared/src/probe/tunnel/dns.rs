@@ -308,7 +308,7 @@ impl Reply {
             }
             _ => {
                 let detail = format!("{server} answers {rcode} when asked for {name}");
-                Outcome::AskAnother((Reason::Refused, detail))
+                Outcome::AskAnother((Reason::DnsFailed, detail))
             }
         }
     }
@@ -468,7 +468,7 @@ mod tests {
             let inside = Inside::default().with_datagrams(ONE, first);
             let seen = ask_of(&inside, &SERVERS[..1]).await;
             let expected = "10.0.0.53 answers SERVFAIL when asked for www.example.net";
-            assert_eq!(sentence(&seen), (Reason::Refused, expected));
+            assert_eq!(sentence(&seen), (Reason::DnsFailed, expected));
             assert_eq!(seen.rcode.as_deref(), Some("SERVFAIL"));
         }
         let refused = |_: &[u8]| Err(ErrorKind::ConnectionRefused.into());
