@@ -1,4 +1,4 @@
-//! TLS to a server, for RADIUS over TLS (RFC 6614).
+//! TLS to a server: RADIUS over TLS (RFC 6614), and web pages.
 //!
 //! The server's certificate is verified against the authorities given, or those
 //! of this host, and against the server's name.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_cert::Certificate;
@@ -91,16 +91,15 @@ impl Client {
     /// # Errors
     /// [`Reason::TlsFailed`], [`Reason::Silent`] or [`Reason::Closed`], and a
     /// sentence.
-    pub async fn begin(
+    pub async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: S,
         host: &str,
         deadline: Instant,
-    ) -> Result<(TlsStream<TcpStream>, Agreed), (Reason, String)> {
+    ) -> Result<(TlsStream<S>, Agreed), (Reason, String)> {
         let name = self.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            (Reason::Local, format!("'{name}' is no name for TLS; give --tls-name"))
-        })?;
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| (Reason::Local, format!("'{name}' is no name for TLS")))?;
         let handshake = self.connector.connect(name, stream);
         match tokio::time::timeout_at(deadline.into(), handshake).await {
             Err(_) => Err((Reason::Silent, "no answer to the TLS handshake".into())),
@@ -138,14 +137,14 @@ fn describe_certificate_error(error: &CertificateError) -> String {
             "it is not valid yet".into()
         }
         CertificateError::UnknownIssuer => "an unknown authority has signed it".into(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name; --tls-name gives the one in it".into()
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            format!("it is not for the name '{}'", expected.to_str())
         }
         other => other.to_string(),
     }
 }
 
-fn agreed(stream: &TlsStream<TcpStream>) -> Agreed {
+fn agreed<S>(stream: &TlsStream<S>) -> Agreed {
     let (_, connection) = stream.get_ref();
     let version = connection.protocol_version().map(|version| format!("{version:?}"));
     let suite = connection.negotiated_cipher_suite();

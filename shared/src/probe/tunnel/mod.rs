@@ -35,6 +35,7 @@ pub mod path_mtu;
 pub mod spans;
 pub mod url;
 pub mod way;
+pub mod web;
 
 /// Octets of an LCP Echo-Request that weighs about as much as a small ping.
 const LINK_ECHO: usize = 64;
