@@ -33,6 +33,7 @@ pub mod echoes;
 mod fake;
 pub mod path_mtu;
 pub mod spans;
+pub mod throughput;
 pub mod url;
 pub mod way;
 pub mod web;
