@@ -38,7 +38,7 @@ const CHILD_GRACE: Duration = Duration::from_secs(5);
     about = "A PPTP gateway in one process, with faults that can be switched on",
     long_about = "A PPTP gateway in one process, with faults that can be switched on: for trying \
                   the checks, for training, for rehearsing alerts. Not for production: its \
-                  passwords are no secrets, and nothing is routed.",
+                  passwords are no secrets, and its inside is all that it routes to.",
     after_help = "Examples:\n  \
                   pptp-lab serve --namespace --fault gre-lost-in\n  \
                   pptp-lab run --fault auth-failure=648 -- sh -c 'check_pptp_control -H $LAB_ADDRESS'"

@@ -49,7 +49,8 @@ pub struct Settings {
     #[arg(long, value_name = "CIDR or A-B")]
     #[serde(deserialize_with = "text")]
     pub pool: Option<Pool>,
-    /// The gateway's own address inside the tunnel; it answers ping [default: 192.168.77.1]
+    /// The gateway's own address inside the tunnel; it answers ping, DNS, HTTP, discard and
+    /// chargen [default: 192.168.77.1]
     #[arg(long, value_name = "ADDR")]
     pub inner: Option<Ipv4Addr>,
     /// A DNS server for callers, at most two [default: none]

@@ -75,7 +75,7 @@ enum Content<'a> {
 impl Http {
     /// True while an answer is under way: no input is taken then.
     pub(super) fn is_busy(&self) -> bool {
-        self.sent < self.output.len() || !matches!(self.body, Body::Done) || self.mute
+        self.sent < self.output.len() || !matches!(self.body, Body::Done)
     }
 
     /// True when everything was sent that is to be sent.
@@ -91,7 +91,7 @@ impl Http {
     /// Takes octets of the client, at most to the end of one request; gives
     /// how many were taken.
     pub(super) fn receive(&mut self, octets: &[u8], faults: &Faults, now: Instant) -> usize {
-        if self.closes {
+        if self.closes || self.mute {
             return octets.len();
         }
         let mut taken = 0;
@@ -437,7 +437,9 @@ mod tests {
         assert!(sent(&mut http, 50, now).starts_with(b"HTTP/1.1 500 Internal Server Error\r\n"));
         http.receive(request, &faults(&["http-silent"]), now);
         assert!(sent(&mut http, 50, now + Duration::from_secs(60)).is_empty());
-        assert!(http.is_busy() && !http.is_finished());
+        assert!(!http.is_busy() && !http.is_finished(), "the connection stays");
+        assert_eq!(http.receive(request, &faults(&[]), now), request.len());
+        assert!(sent(&mut http, 50, now).is_empty(), "for good");
     }
 
     proptest! {

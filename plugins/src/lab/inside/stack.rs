@@ -251,21 +251,17 @@ impl Stack {
                 connection.moved_at = now;
                 moved = true;
             }
-            let busy = match &connection.service {
-                Service::Http(http) => http.is_busy(),
-                _ => false,
-            };
-            let done = match &connection.service {
-                Service::Http(http) => http.is_finished(),
-                _ => false,
+            let (busy, done, waits) = match &connection.service {
+                Service::Http(http) => {
+                    (http.is_busy(), http.is_finished(), http.wait_until().is_some())
+                }
+                _ => (false, false, false),
             };
             let left = socket.state() == tcp::State::CloseWait && !socket.can_recv();
             if socket.may_send() && (done || left && !busy) {
                 socket.close();
                 moved = true;
             }
-            let waits =
-                matches!(&connection.service, Service::Http(http) if http.wait_until().is_some());
             if connection.moved_at + IDLE <= now && !waits && socket.is_open() {
                 socket.abort();
                 moved = true;
