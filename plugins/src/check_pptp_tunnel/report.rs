@@ -422,6 +422,7 @@ fn strays(found: &Found) -> Option<String> {
         (stray.foreign, "for other addresses"),
         (stray.redirects, "ICMP redirects"),
         (stray.malformed, "malformed"),
+        (stray.unexpected, "nobody asked for"),
         (stray.overflowed, "too many at once"),
     ];
     let some: Vec<String> = kinds

@@ -34,7 +34,7 @@ use crate::wire::ppp::{self, Frame};
 const CCP_HOLD: Duration = Duration::from_millis(60);
 /// Times one unknown protocol or code is answered.
 const MAX_PROTOCOL_REJECTS: u32 = 16;
-/// Frames from the gateway, before IP may flow, beyond which it floods.
+/// Frames from the gateway while IP may not flow, beyond which it floods.
 const MAX_FRAMES: u64 = 20_000;
 /// Repeats of a proposal that was not granted before the quarrel is over.
 const STUBBORN: u32 = 3;
@@ -169,6 +169,8 @@ pub struct Link {
     decided: bool,
     identification: Vec<u8>,
     counters: Counters,
+    /// Frames since IP flowed last.
+    negotiation_frames: u64,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
     inbox: VecDeque<(u16, Vec<u8>)>,
@@ -215,6 +217,7 @@ impl Link {
             decided: false,
             identification: Vec::new(),
             counters: Counters::default(),
+            negotiation_frames: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             inbox: VecDeque::new(),
@@ -290,7 +293,10 @@ impl Link {
     /// Takes a PPP frame.
     pub fn handle_frame(&mut self, octets: &[u8], now: Instant) {
         self.counters.frames += 1;
-        if self.counters.frames > MAX_FRAMES && self.phase() != Phase::Data {
+        // A user may receive as much as he likes.
+        let negotiates = self.phase() != Phase::Data;
+        self.negotiation_frames = if negotiates { self.negotiation_frames + 1 } else { 0 };
+        if self.negotiation_frames > MAX_FRAMES {
             return self.fail(
                 self.phase(),
                 Reason::Flooded,

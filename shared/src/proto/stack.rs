@@ -45,6 +45,8 @@ pub struct Counters {
     pub redirects: u64,
     /// What is no IPv4 datagram.
     pub malformed: u64,
+    /// UDP to ports that nobody asked from, and protocols that nobody speaks.
+    pub unexpected: u64,
     /// Echo-Requests to us.
     pub echo_requests: u64,
     /// Datagrams dropped because too many came at once.
@@ -162,7 +164,12 @@ impl Stack {
                 self.counters.echo_requests += 1;
             }
             PROTOCOL_TCP => self.note_mss(datagram.payload),
-            _ => {}
+            PROTOCOL_UDP if self.is_expected(datagram.payload) => {}
+            // No ICMP error for each: a flood would be answered packet by packet.
+            _ => {
+                self.counters.unexpected += 1;
+                return None;
+            }
         }
         if self.queue.inbox.len() == INBOX {
             self.counters.overflowed += 1;
@@ -322,6 +329,12 @@ impl Stack {
             }
             _ => None,
         }
+    }
+
+    /// Whether a UDP datagram is for a port of ours.
+    fn is_expected(&self, datagram: &[u8]) -> bool {
+        let port = datagram.get(2..4).map(|port| u16::from_be_bytes([port[0], port[1]]));
+        port.is_some_and(|port| self.ports.contains_key(&port))
     }
 
     /// A SYN tells how large segments may be (RFC 9293, section 3.2).

@@ -94,16 +94,20 @@ fn what_is_not_for_us_is_counted_and_dropped() {
     let mut seven = vec![0; 12];
     seven[6..8].copy_from_slice(&[1, 2]);
     let udp = datagram(GATEWAY, US, PROTOCOL_UDP, &seven);
-    for octets in [good, fragment, header, body, foreign, redirect, udp, b"x".to_vec(), vec![]] {
+    let unasked = datagram(GATEWAY, US, PROTOCOL_UDP, &[0, 53, 200, 0, 0, 8, 0, 0]);
+    for octets in
+        [good, fragment, header, body, foreign, redirect, udp, unasked, b"x".to_vec(), vec![]]
+    {
         assert_eq!(user.handle_datagram(octets), None);
     }
     let expected = Counters {
-        received: 9,
+        received: 10,
         fragments: 1,
         bad_checksum: 3,
         foreign: 1,
         redirects: 1,
         malformed: 2,
+        unexpected: 1,
         echo_requests: 1,
         overflowed: 0,
     };
