@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,9 @@ use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::Wish;
 use pptp_probe::probe::tunnel::echoes::Plan;
-use pptp_probe::probe::tunnel::url::{Host, HostPort};
-use pptp_probe::probe::tunnel::{self, Found, Ping, Traffic};
+use pptp_probe::probe::tunnel::url::{Amount, Host, HostPort, Url};
+use pptp_probe::probe::tunnel::web::{Pattern, Request};
+use pptp_probe::probe::tunnel::{self, BulkWish, Found, Ping, Traffic};
 use pptp_probe::proto::auth::Credentials;
 
 use crate::run::{self, Run};
@@ -58,6 +60,30 @@ pub struct TunnelArgs {
     /// Connect TCP to this place inside; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     tcp: Vec<HostPort>,
+    /// Fetch this page; http or https, names by the DNS of the tunnel; repeatable
+    #[arg(long, visible_alias = "https", value_name = "URL")]
+    http: Vec<Url>,
+    /// Alert unless each page holds this text
+    #[arg(long, value_name = "TEXT")]
+    expect_string: Option<String>,
+    /// Alert unless each page matches this regular expression
+    #[arg(long, value_name = "REGEX")]
+    expect_regex: Option<Pattern>,
+    /// Redirects that are followed, 0 to 20; with 0 a redirect is an answer
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=20))]
+    max_redirects: u32,
+    /// PEM file of the authorities for https; default: those of this host
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Move so much, or so long, down and up: 5s, 10MB. Down is the first --http page, else
+    /// chargen (port 19) of the gateway's inner address
+    #[arg(long, value_name = "SECS|BYTES")]
+    throughput: Option<Amount>,
+    /// The discard service for --throughput up; without --http it is port 9 of the gateway's
+    /// inner address
+    #[arg(long, value_name = "HOST:PORT", requires = "throughput")]
+    throughput_to: Option<HostPort>,
     /// Find the largest packets that pass each way, and what to set where LCP allows larger ones
     #[arg(long)]
     mtu: bool,
@@ -115,13 +141,22 @@ impl Check for TunnelArgs {
         if self.methods.allowed() == [Method::None] && !self.mppe.mppe.allow_none {
             return Err("--mppe needs a key, but --auth-method none gives none".into());
         }
+        let expects = self.expect_string.is_some() || self.expect_regex.is_some();
+        if expects && self.http.is_empty() {
+            return Err("--expect-string and --expect-regex need a page: --http URL".into());
+        }
         let whole = self.common.timeout().duration;
         let series = self.interval.0 * u32::from(self.count);
-        let needed = series + self.keep.map_or(Duration::ZERO, |keep| keep.0);
+        let bulk = match self.throughput {
+            // Down, and up.
+            Some(Amount::Time(time)) => time * 2,
+            _ => Duration::ZERO,
+        };
+        let needed = series + bulk + self.keep.map_or(Duration::ZERO, |keep| keep.0);
         if needed >= whole {
             let advice = needed.as_secs() + 5;
             return Err(format!(
-                "echoes and --keep alone take {} s; give -t {advice} or more",
+                "echoes, --throughput and --keep alone take {} s; give -t {advice} or more",
                 needed.as_secs_f64()
             ));
         }
@@ -130,6 +165,17 @@ impl Check for TunnelArgs {
 }
 
 impl TunnelArgs {
+    fn pages(&self) -> Vec<Request> {
+        let request = |url: &Url| Request {
+            expect_string: self.expect_string.clone(),
+            expect_regex: self.expect_regex.clone(),
+            max_redirects: self.max_redirects,
+            ca_file: self.ca_file.clone(),
+            ..Request::new(url.clone())
+        };
+        self.http.iter().map(request).collect()
+    }
+
     fn traffic(&self) -> Traffic {
         let plan = Plan {
             count: self.count,
@@ -142,6 +188,12 @@ impl TunnelArgs {
             ping,
             names: self.dns.clone(),
             connects: self.tcp.clone(),
+            pages: self.pages(),
+            bulk: self.throughput.map(|amount| BulkWish {
+                amount,
+                page: self.pages().into_iter().next(),
+                sink: self.throughput_to.clone(),
+            }),
             path_mtu: self.mtu,
             keep: self.keep.map(|keep| keep.0),
         }

@@ -8,9 +8,10 @@ use pptp_probe::probe::Observation;
 use pptp_probe::probe::tunnel::dns::DnsSeen;
 use pptp_probe::probe::tunnel::echoes::Echoes;
 use pptp_probe::probe::tunnel::path_mtu::Bound;
-use pptp_probe::probe::tunnel::url::{Host, HostPort};
+use pptp_probe::probe::tunnel::url::{Host, HostPort, Url};
 use pptp_probe::probe::tunnel::way::Answer;
-use pptp_probe::probe::tunnel::{Found, PathMtu, Step, StepSeen};
+use pptp_probe::probe::tunnel::web::{Step as WebStep, WebSeen};
+use pptp_probe::probe::tunnel::{BulkSeen, Found, Limit, PathMtu, Step, StepSeen};
 use pptp_probe::proto::tunnel::Proof;
 use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::wire::ip::unreachable_name;
@@ -20,6 +21,9 @@ use crate::session::{self, describe_mode, span};
 
 /// Echoes lost, repeated or out of order that are still chance.
 const CHANCE: u64 = 1;
+
+/// The first step where a service inside does not answer as it should.
+const SERVICE: &str = "check the service, and firewall and routes behind the gateway";
 
 pub(super) const METRICS: &[&str] = &[
     "rtt",
@@ -37,6 +41,13 @@ pub(super) const METRICS: &[&str] = &[
     "dns_time",
     "tcp_time",
     "mss",
+    "http_time",
+    "http_first_byte",
+    "http_size",
+    "tls_time",
+    "cert_days",
+    "down",
+    "up",
     "mtu_up",
     "mtu_down",
     "mtu_fragmented",
@@ -78,6 +89,12 @@ pub(super) fn excluded(args: &TunnelArgs, label: &str) -> Option<&'static str> {
             Some("no --mtu")
         }
         "mtu_host" if args.ping.is_none() => Some("no --ping"),
+        "http_time" | "http_first_byte" | "http_size" if args.http.is_empty() => Some("no --http"),
+        "tls_time" | "cert_days" if !args.http.iter().any(Url::is_secure) => {
+            Some("no --http with https")
+        }
+        "down" | "up" if args.throughput.is_none() => Some("no --throughput"),
+        "up" if !args.http.is_empty() && args.throughput_to.is_none() => Some("no --throughput-to"),
         "kept" if args.keep.is_none() => Some("no --keep"),
         _ => None,
     }
@@ -168,6 +185,15 @@ impl Judge<'_> {
                 }
                 StepSeen::Name(name, _) => format!("{name} resolves"),
                 StepSeen::Connect(place, _) => format!("{place} connects"),
+                StepSeen::Page(seen) => {
+                    format!("{} in {}", seen.url, span(seen.time))
+                }
+                StepSeen::Bulk { down, up } => {
+                    let up = up.as_ref().and_then(|up| up.moved.rate());
+                    let up = up.map(|up| format!(", {} up", rate_words(up))).unwrap_or_default();
+                    let down = down.moved.rate().map(rate_words).unwrap_or_default();
+                    format!("{down} down{up}")
+                }
                 StepSeen::PathMtu(seen) => mtu_words(seen),
                 StepSeen::Keep { kept, .. } => format!("kept {}", span(*kept)),
             });
@@ -188,6 +214,8 @@ impl Judge<'_> {
             },
             StepSeen::Name(name, seen) => self.name(name, seen),
             StepSeen::Connect(place, outcome) => self.connect(place, outcome),
+            StepSeen::Page(seen) => self.page(seen),
+            StepSeen::Bulk { down, up } => self.bulk(down, up.as_ref()),
             StepSeen::PathMtu(seen) => self.path_mtu(seen),
             StepSeen::Keep { wanted, kept, inner, outer } => {
                 let text = format!(
@@ -312,6 +340,99 @@ impl Judge<'_> {
         })
     }
 
+    fn page(&self, seen: &WebSeen) -> Sub {
+        let name = format!("http {}", seen.url);
+        let mut sub = match self.page_complaint(seen) {
+            Some((reason, text)) => Sub::failed(name, Phase::Data, reason, text),
+            None => {
+                let status = seen.status.map(|status| status.to_string()).unwrap_or_default();
+                let tls = seen.tls.as_ref().map(|tls| format!(", {}", tls.version));
+                let first = seen.first_byte_time.map(span).unwrap_or_default();
+                let text = format!(
+                    "{} answers {status} with {} octets in {}, first byte after {first}{}",
+                    seen.url,
+                    seen.body,
+                    span(seen.time),
+                    tls.unwrap_or_default()
+                );
+                Sub::ok(name, text)
+            }
+        };
+        if seen.failure.is_none() {
+            sub = sub
+                .metric(self.judged(Metric::seconds("http_time", seen.time)))
+                .metric(self.judged(Metric::octets("http_size", seen.body)));
+        }
+        if let Some(time) = seen.first_byte_time {
+            sub = sub.metric(self.judged(Metric::seconds("http_first_byte", time)));
+        }
+        if let Some(time) = seen.tls_time {
+            sub = sub.metric(self.judged(Metric::seconds("tls_time", time)));
+        }
+        if let Some(left) = seen.tls.as_ref().and_then(|tls| tls.expires_in) {
+            sub = sub.metric(self.judged(Metric::days("cert_days", left)));
+        }
+        sub
+    }
+
+    fn page_complaint(&self, seen: &WebSeen) -> Option<(Reason, String)> {
+        if let Some((reason, text)) = &seen.failure {
+            let reason = match (seen.step, reason) {
+                (_, Reason::Local) => Reason::Local,
+                (WebStep::Dns, _) => Reason::DnsFailed,
+                (WebStep::Tls, _) => Reason::TlsFailed,
+                (WebStep::Connect, reason) => *reason,
+                (WebStep::Request | WebStep::Body, _) => Reason::HttpFailed,
+            };
+            let text = format!("{} through the tunnel: {text}", seen.url);
+            return Some((reason, text));
+        }
+        let status = seen.status.filter(|status| !(200..400).contains(status));
+        let text = if let Some(status) = status {
+            format!("{} answers {status}", seen.url)
+        } else if seen.string_found == Some(false) {
+            format!("{} does not hold the text of --expect-string", seen.url)
+        } else if seen.regex_found == Some(false) {
+            format!("{} does not match --expect-regex", seen.url)
+        } else {
+            return None;
+        };
+        Some((Reason::HttpFailed, text))
+    }
+
+    fn bulk(&self, down: &BulkSeen, up: Option<&BulkSeen>) -> Sub {
+        let words = |seen: &BulkSeen, way: &str| match seen.moved.rate() {
+            Some(rate) => {
+                let limit = match seen.limit {
+                    Limit::Loss => "loss",
+                    Limit::Window => "the window",
+                    Limit::Processor => "MPPE on this host",
+                    Limit::Path => "path or server",
+                };
+                format!("{} {way}, limited by {limit}", rate_words(rate))
+            }
+            None => format!("nothing {way}"),
+        };
+        let ways = [(Some(down), "down"), (up, "up")];
+        let ways = ways.into_iter().filter_map(|(seen, way)| Some((seen?, way)));
+        let text: Vec<String> = ways.clone().map(|(seen, way)| words(seen, way)).collect();
+        let failure =
+            ways.clone().find_map(|(seen, way)| Some((seen.moved.failure.as_ref()?, way)));
+        let mut sub = match failure {
+            None => Sub::ok("throughput", text.join("; ")),
+            Some(((reason, text), way)) => {
+                let text = format!("throughput {way} through the tunnel: {text}");
+                Sub::failed("throughput", Phase::Data, *reason, text).mend(SERVICE)
+            }
+        };
+        for (seen, way) in ways {
+            if let (Some(rate), None) = (seen.moved.rate(), &seen.moved.failure) {
+                sub = sub.metric(self.judged(Metric::number(way, rate.round()).min(0.0)));
+            }
+        }
+        sub
+    }
+
     /// Something is broken where packets that a client may send vanish; where
     /// they pass in pieces, that is worth a remark.
     fn path_mtu(&self, seen: &PathMtu) -> Sub {
@@ -393,9 +514,19 @@ impl Judge<'_> {
                     .metric(self.judged(Metric::octets("mss", u64::from(*mss))))
             }
             Err((reason, text)) => {
-                Sub::failed(name, Phase::Data, *reason, format!("through the tunnel: {text}"))
+                let text = format!("through the tunnel: {text}");
+                Sub::failed(name, Phase::Data, *reason, text).mend(SERVICE)
             }
         }
+    }
+}
+
+/// `12.3 MB/s`.
+fn rate_words(rate: f64) -> String {
+    match rate {
+        rate if rate >= 1e6 => format!("{:.1} MB/s", rate / 1e6),
+        rate if rate >= 1e3 => format!("{:.0} kB/s", rate / 1e3),
+        rate => format!("{rate:.0} B/s"),
     }
 }
 

@@ -8,13 +8,16 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
 use self::dns::DnsSeen;
 use self::echoes::{Echoes, Plan};
 use self::path_mtu::Directions;
-use self::url::{Host, HostPort};
+use self::throughput::{Bulk, Throughput};
+use self::url::{Amount, Host, HostPort};
 use self::way::{Pinger, Segments, Way, now};
+use self::web::{Request, WebSeen};
 use super::auth::{self, link_config, tunnel_config};
 use super::{Allowance, Gateway, Observation, Prober, not_begun};
 use crate::net::entropy::random;
@@ -53,6 +56,10 @@ const ETHERNET: usize = 1_500;
 /// follows a gap.
 const TRY_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// Ports of the services that take or give octets without end (RFC 863, RFC 864).
+const DISCARD: u16 = 9;
+const CHARGEN: u16 = 19;
+
 /// What a user does.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
@@ -62,6 +69,10 @@ pub struct Traffic {
     pub names: Vec<Host>,
     /// Places to connect to.
     pub connects: Vec<HostPort>,
+    /// Pages to fetch.
+    pub pages: Vec<Request>,
+    /// Bulk to carry.
+    pub bulk: Option<BulkWish>,
     /// Find the largest packets that pass.
     pub path_mtu: bool,
     /// How long the session is kept under watch.
@@ -75,6 +86,39 @@ pub struct Ping {
     pub host: Option<Host>,
     /// How many, and how.
     pub plan: Plan,
+}
+
+/// Bulk down and up.
+#[derive(Debug, Clone)]
+pub struct BulkWish {
+    /// How much, or how long, each way.
+    pub amount: Amount,
+    /// Where it comes from; without it, the gateway's character generator.
+    pub page: Option<Request>,
+    /// A discard service; without it and without a page, the gateway's.
+    pub sink: Option<HostPort>,
+}
+
+/// Bulk in one direction, and what limited it.
+#[derive(Debug, Clone)]
+pub struct BulkSeen {
+    /// What was moved.
+    pub moved: Throughput,
+    /// What limited it, as far as it can be told from here.
+    pub limit: Limit,
+}
+
+/// What limits bulk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// GRE packets were lost meanwhile.
+    Loss,
+    /// The window: what may be on its way at one time.
+    Window,
+    /// This process, which decrypts, had no more time.
+    Processor,
+    /// None of these: the path, or the server.
+    Path,
 }
 
 /// One step that was begun, and how it went.
@@ -105,6 +149,15 @@ pub enum StepSeen {
     /// One of [`Traffic::connects`]: how long TCP took, and the largest segment
     /// that the other side allows, or why it failed.
     Connect(HostPort, Result<(Duration, u16), (Reason, String)>),
+    /// One of [`Traffic::pages`].
+    Page(Box<WebSeen>),
+    /// [`Traffic::bulk`], each way that was asked for.
+    Bulk {
+        /// To us.
+        down: BulkSeen,
+        /// To the gateway and beyond.
+        up: Option<BulkSeen>,
+    },
     /// [`Traffic::path_mtu`]
     PathMtu(PathMtu),
     /// [`Traffic::keep`]: for how long it should have been and was kept.
@@ -201,6 +254,8 @@ impl User<'_> {
         let mut left = pings
             + traffic.names.len()
             + traffic.connects.len()
+            + traffic.pages.len()
+            + traffic.bulk.iter().count()
             + usize::from(traffic.path_mtu)
             + traffic.keep.iter().count();
         self.found.borrow_mut().untried = left;
@@ -219,6 +274,12 @@ impl User<'_> {
         }
         for place in &traffic.connects {
             self.step(self.connect(place, share())).await;
+        }
+        for page in &traffic.pages {
+            self.step(self.page(page, share())).await;
+        }
+        if let Some(wish) = &traffic.bulk {
+            self.step(self.bulk(wish, share())).await;
         }
         if traffic.path_mtu {
             let host = traffic.ping.as_ref().and_then(|ping| ping.host.as_ref());
@@ -304,6 +365,80 @@ impl User<'_> {
         StepSeen::Connect(place.clone(), outcome)
     }
 
+    async fn page(&self, request: &Request, until: Instant) -> StepSeen {
+        let seen = web::fetch(self.inside, &self.servers(), request, until).await;
+        StepSeen::Page(Box::new(seen))
+    }
+
+    async fn bulk(&self, wish: &BulkWish, until: Instant) -> StepSeen {
+        let servers = self.servers();
+        let gateway = self.inside.addresses().map_or(Ipv4Addr::UNSPECIFIED, |(_, peer)| peer);
+        let chargen = Bulk::Chargen(SocketAddrV4::new(gateway, CHARGEN));
+        let from = match &wish.page {
+            Some(request) => Bulk::Page { request, servers: &servers },
+            None => chargen,
+        };
+        let sink = match (&wish.sink, &wish.page) {
+            (Some(place), _) => match self.address(&place.host, until).await {
+                Ok(address) => Some(SocketAddrV4::new(address, place.port)),
+                Err(_) => None,
+            },
+            (None, None) => Some(SocketAddrV4::new(gateway, DISCARD)),
+            (None, Some(_)) => None,
+        };
+        let half = until - until.saturating_duration_since(now()) / 2;
+        let end = if sink.is_some() { half } else { until };
+        let down = self.one_way(from, wish.amount, web::BUFFER, end).await;
+        let up = match sink {
+            Some(to) => {
+                let window = self.inside.with_tunnel(|tunnel, _| tunnel.window()) * ETHERNET;
+                Some(self.one_way(Bulk::Discard(to), wish.amount, window, until).await)
+            }
+            None => None,
+        };
+        StepSeen::Bulk { down, up }
+    }
+
+    /// `window` is what may be on its way at one time, in octets.
+    async fn one_way(
+        &self,
+        bulk: Bulk<'_>,
+        amount: Amount,
+        window: usize,
+        until: Instant,
+    ) -> BulkSeen {
+        let lost = || {
+            self.inside.with_tunnel(|tunnel, _| tunnel.gre().map_or(0, |gre| gre.counters().lost))
+        };
+        let (lost_before, busy_before, begun) = (lost(), processor_time(), now());
+        let mut beside = self.inside.pinger(None);
+        let (moved, echoes) = tokio::join!(
+            throughput::measure(self.inside, bulk, amount, web::BUFFER, until),
+            async {
+                let plan = Plan {
+                    count: 3,
+                    interval: Duration::from_millis(100),
+                    timeout: Duration::from_secs(1),
+                    length: LINK_ECHO,
+                };
+                series_outside(&mut beside, &plan, until).await
+            }
+        );
+        let wall = now().duration_since(begun);
+        let round_trip = echoes.median().unwrap_or_default().as_secs_f64();
+        let carried = moved.rate().unwrap_or(0.0) * round_trip;
+        let limit = if lost() > lost_before {
+            Limit::Loss
+        } else if processor_time().saturating_sub(busy_before) > wall * 4 / 5 {
+            Limit::Processor
+        } else if carried > window as f64 * 0.7 {
+            Limit::Window
+        } else {
+            Limit::Path
+        };
+        BulkSeen { moved, limit }
+    }
+
     /// First in GRE packets that may not be fragmented, both ways and upwards
     /// alone; then, as any client sends them, in such that may.
     async fn path_mtu(&self, host: Option<&Host>, until: Instant) -> StepSeen {
@@ -371,6 +506,12 @@ impl User<'_> {
         let (inner, outer) = watch.await;
         StepSeen::Keep { wanted, kept: now().duration_since(begun), inner, outer }
     }
+}
+
+/// Time of the processor that this process has used.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 async fn series_outside(pinger: &mut impl Pinger, plan: &Plan, until: Instant) -> Echoes {

@@ -39,6 +39,11 @@ impl Tunnel {
         }
     }
 
+    /// Packets that the gateway lets us have on their way at one time.
+    pub fn window(&self) -> usize {
+        self.seen.call_reply.as_ref().map_or(1, |reply| reply.packet_recv_window_size.into())
+    }
+
     /// Sends an IPv4 datagram, encrypted where that was agreed.
     pub fn send_datagram(&mut self, datagram: &[u8], now: Instant) {
         if let (Stage::Open, Some(link)) = (self.stage, &mut self.link) {
