@@ -580,6 +580,7 @@ mod tests {
     #[test]
     fn newer_results_displace_older_ones_unless_they_know_nothing() {
         let mut state = state(&[span(60, true, true, true)]);
+        state.merge(span(60, false, false, true), at(2_000));
         state.merge(span(60, true, false, true), at(2_000));
         state.merge(span(60, true, true, true), at(1_500));
         state.merge(unknown(60), at(3_000));
