@@ -7,14 +7,24 @@
 //!
 //! Net-SNMP's master waits for nobody while it writes, so what it does not read
 //! stays here, bounded by [`Config::max_output`](crate::agentx::session::Config).
+//!
+//! A walk is a request as soon as the last one was answered, thousands of times.
+//! So an answer is followed by a read that waits in the kernel for a moment,
+//! which costs half of what going to sleep in the event loop does. Whatever
+//! else the thread has to do waits for some milliseconds at most.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
+use rustix::io::ioctl_fionbio;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvFlags, SendFlags, recv};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::agentx::pdu::VarBind;
@@ -30,6 +40,11 @@ const DIAL: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Octets of one read: many requests.
 const BUFFER: usize = 64 * 1024;
+/// How long a read may wait for the next request; the kernel makes a tick of
+/// it, one to ten milliseconds.
+const SOON: Duration = Duration::from_millis(1);
+/// How long requests are answered without a look at anything else.
+const BURST: Duration = Duration::from_millis(5);
 
 const TOPIC: &str = "agentx";
 
@@ -105,7 +120,8 @@ pub const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// Holds `session` with the master at `address`, until `stop` becomes true or
 /// is dropped; then says Close and waits a second at most. Requests are
-/// answered from what `view` gives, asked once for each read.
+/// answered from what `view` gives, asked once for those that follow each other
+/// at once.
 pub async fn run<V: View>(
     address: &Address,
     mut session: Session,
@@ -132,7 +148,7 @@ pub async fn run<V: View>(
                     dialling = None;
                     // The Close that may wait, as far as it goes without waiting.
                     if let Some(stream) = stream.take() {
-                        send(&stream, &mut session);
+                        let _ = send(&stream, &mut session);
                     }
                 }
                 Event::Serving { .. } | Event::RegionRefused { .. } | Event::Refused { .. } => {}
@@ -142,11 +158,10 @@ pub async fn run<V: View>(
             }
         }
         if let Some(connected) = &stream
-            && !send(connected, &mut session)
+            && send(connected, &mut session).is_err()
         {
             stream = None;
-            log.say(Level::Warning, TOPIC, &format!("lost the master at {address}"));
-            session.handle_closed(now());
+            lost(&mut session, address, log);
             continue;
         }
         status.update(&session);
@@ -180,18 +195,56 @@ pub async fn run<V: View>(
                     }
                 }
             }
-            read = receive(&stream, interest, &mut buffer) => match read {
-                Ok(Some(0)) | Err(_) => {
+            connected = ready(&stream, interest) => {
+                let served = match connected {
+                    Ok(connected) => serve(connected, &mut session, &view, &mut buffer).await,
+                    Err(error) => Err(error),
+                };
+                if served.is_err() {
                     stream = None;
-                    log.say(Level::Warning, TOPIC, &format!("lost the master at {address}"));
-                    session.handle_closed(now());
+                    lost(&mut session, address, log);
                 }
-                Ok(Some(n)) => session.handle_input(&buffer[..n], &*view(), now()),
-                // Writable, or a false alarm.
-                Ok(None) => {}
-            },
+            }
         }
     }
+}
+
+fn lost(session: &mut Session, address: &Address, log: &Log) {
+    log.say(Level::Warning, TOPIC, &format!("lost the master at {address}"));
+    session.handle_closed(now());
+}
+
+/// Answers what came and what follows soon, if anything.
+///
+/// # Errors
+/// The connection is over.
+async fn serve<V: View>(
+    stream: &Stream,
+    session: &mut Session,
+    view: impl Fn() -> Arc<V>,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let (view, until) = (view(), now() + BURST);
+    let mut flags = RecvFlags::DONTWAIT;
+    while let Some(n) = stream.read(buffer, flags)? {
+        let at = now();
+        session.handle_input(&buffer[..n], &*view, at);
+        // What happened is told before anything else can happen.
+        if session.has_events() {
+            break;
+        }
+        send(stream, session)?;
+        if session.poll_transmit().is_some() {
+            break;
+        }
+        if at >= until {
+            // Others are served by this thread too.
+            yield_now().await;
+            break;
+        }
+        flags = RecvFlags::empty();
+    }
+    Ok(())
 }
 
 /// The clock of the runtime, which tests can stop.
@@ -199,16 +252,18 @@ fn now() -> Moment {
     Instant::now().into_std()
 }
 
-/// Sends what can be sent without waiting; false when the connection is over.
-fn send(stream: &Stream, session: &mut Session) -> bool {
+/// Sends what can be sent without waiting.
+///
+/// # Errors
+/// The connection is over.
+fn send(stream: &Stream, session: &mut Session) -> io::Result<()> {
     while let Some(octets) = session.poll_transmit() {
-        match stream.try_write(octets) {
-            Ok(n) => session.handle_transmitted(n),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-            Err(_) => return false,
+        match stream.write(octets)? {
+            Some(n) => session.handle_transmitted(n),
+            None => break,
         }
     }
-    true
+    Ok(())
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
@@ -225,19 +280,11 @@ async fn done(dialling: &mut Option<impl Future<Output = Dialled> + Unpin>) -> i
     }
 }
 
-/// What came, if anything.
-async fn receive(
-    stream: &Option<Stream>,
-    interest: Interest,
-    buffer: &mut [u8],
-) -> io::Result<Option<usize>> {
+/// The connection, once it is worth a try.
+async fn ready(stream: &Option<Stream>, interest: Interest) -> io::Result<&Stream> {
     let Some(stream) = stream else { return std::future::pending().await };
     stream.ready(interest).await?;
-    match stream.try_read(buffer) {
-        Ok(n) => Ok(Some(n)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(stream)
 }
 
 fn tell(log: &Log, address: &Address, event: &Event) {
@@ -269,7 +316,8 @@ fn tell(log: &Log, address: &Address, event: &Event) {
     log.say(level, TOPIC, &text);
 }
 
-/// A connection of either kind.
+/// A connection of either kind. Its reads wait, [`SOON`] at most, unless told
+/// otherwise; nothing but [`Stream::read`] and [`Stream::write`] may use it.
 enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
@@ -277,15 +325,18 @@ enum Stream {
 
 impl Stream {
     async fn connect(address: Address) -> io::Result<Self> {
-        match address {
-            Address::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+        let stream = match address {
+            Address::Unix(path) => Self::Unix(UnixStream::connect(path).await?),
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 // Answers are whole writes; one that waits for an acknowledgement is late.
                 stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
+                Self::Tcp(stream)
             }
-        }
+        };
+        set_socket_timeout(stream.as_fd(), Timeout::Recv, Some(SOON))?;
+        ioctl_fionbio(stream.as_fd(), false)?;
+        Ok(stream)
     }
 
     async fn ready(&self, interest: Interest) -> io::Result<()> {
@@ -295,17 +346,46 @@ impl Stream {
         }
     }
 
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.try_read(buffer),
-            Self::Tcp(stream) => stream.try_read(buffer),
+    /// What came, if anything.
+    fn read(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<Option<usize>> {
+        let read = self.attempt(Interest::READABLE, || Ok(recv(self.as_fd(), buffer, flags)?.1))?;
+        match read {
+            Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
         }
     }
 
-    fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
+    /// How much was written, if anything.
+    fn write(&self, octets: &[u8]) -> io::Result<Option<usize>> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        self.attempt(Interest::WRITABLE, || Ok(rustix::net::send(self.as_fd(), octets, flags)?))
+    }
+
+    /// The outcome of `operation`, unless it would have to be waited for.
+    fn attempt<T>(
+        &self,
+        interest: Interest,
+        operation: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let outcome = match self {
+            Self::Unix(stream) => stream.try_io(interest, operation),
+            Self::Tcp(stream) => stream.try_io(interest, operation),
+        };
+        match outcome {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Unix(stream) => stream.try_write(octets),
-            Self::Tcp(stream) => stream.try_write(octets),
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
         }
     }
 }

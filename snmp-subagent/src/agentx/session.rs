@@ -366,6 +366,11 @@ impl Session {
         }
     }
 
+    /// Whether [`Session::poll_event`] has something to tell.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// What happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
