@@ -25,10 +25,10 @@ const NO_SUCH_OBJECT: u16 = 128;
 const NO_SUCH_INSTANCE: u16 = 129;
 const END_OF_MIB_VIEW: u16 = 130;
 
-/// Writes `ids` over `room`.
-fn fill(room: &mut [[u8; 4]], ids: &[u32], octets: impl Fn(u32) -> [u8; 4]) {
-    for (four, &id) in room.iter_mut().zip(ids) {
-        *four = octets(id);
+/// Writes what `convert` makes of `from` over `room`.
+fn fill<T: Copy, U>(room: &mut [U], from: &[T], convert: impl Fn(T) -> U) {
+    for (place, &item) in room.iter_mut().zip(from) {
+        *place = convert(item);
     }
 }
 
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         let begin = if prefix == 0 { 0 } else { INTERNET.len() + 1 };
         let count = usize::from(count);
         // Looked at before there is room made for them.
-        let mut ids = Reader { octets: self.octets.part("sub-identifiers", count * 4)?, ..*self };
+        let (ids, _) = self.octets.take(count * 4)?.as_chunks();
         let mut oid = Oid::zeros(begin + count)
             .map_err(|_| Error::BadLength { what: "n_subid", length: count })?;
         let (head, tail) = oid.as_mut_slice().split_at_mut(begin);
@@ -111,8 +111,10 @@ impl<'a> Reader<'a> {
             internet.copy_from_slice(&INTERNET);
             *arc = u32::from(prefix);
         }
-        for id in tail {
-            *id = ids.u32()?;
+        // The order is looked at once: names are most of what is read.
+        match self.order {
+            ByteOrder::Network => fill(tail, ids, u32::from_be_bytes),
+            ByteOrder::Little => fill(tail, ids, u32::from_le_bytes),
         }
         Ok((oid, include != 0))
     }
@@ -216,7 +218,7 @@ impl<'a> Writer<'a> {
         let begin = self.out.len();
         self.out.resize(begin + 4 * ids.len(), 0);
         let (room, _) = self.out[begin..].as_chunks_mut();
-        // The order is looked at once: names are most of what is written.
+        // And of what is written.
         match self.order {
             ByteOrder::Network => fill(room, ids, u32::to_be_bytes),
             ByteOrder::Little => fill(room, ids, u32::to_le_bytes),

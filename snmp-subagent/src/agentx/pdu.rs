@@ -198,6 +198,12 @@ pub enum ByteOrder {
     Network,
 }
 
+impl ByteOrder {
+    /// That of this machine, which costs it least.
+    pub const NATIVE: Self =
+        if cfg!(target_endian = "little") { Self::Little } else { Self::Network };
+}
+
 /// What a PDU of whatever type says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {

@@ -83,7 +83,7 @@ impl Config {
             regions: vec![Region { priority: 127, subtree, range: None }],
             capabilities: None,
             context: None,
-            byte_order: ByteOrder::Network,
+            byte_order: ByteOrder::NATIVE,
             timeout: 0,
             patience: Duration::from_secs(5),
             ping_interval: Duration::from_secs(15),

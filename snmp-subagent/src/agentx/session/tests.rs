@@ -268,7 +268,7 @@ fn dialogue_from_open_to_close() {
     let mut pair = Pair::connected(config);
     assert_eq!(pair.session.stage(), "waiting for the answer to Open");
     let (header, message) = pair.request();
-    assert_eq!((header.session_id, header.byte_order), (0, ByteOrder::Network));
+    assert_eq!((header.session_id, header.byte_order), (0, ByteOrder::NATIVE));
     let description = Octets::copy(b"a subagent");
     assert_eq!(message, Message::Open { timeout: 3, id: name(0, 0), description });
     pair.reply(Header { session_id: SESSION, ..header }, ErrorStatus::None);
