@@ -110,6 +110,16 @@ impl View for Moment {
     fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)> {
         self.served().variable_behind(start, include, end)
     }
+
+    fn walk<'v>(
+        &'v self,
+        start: &Oid,
+        include: bool,
+        end: Option<&Oid>,
+        take: &mut dyn FnMut(&Oid, Value<'v>) -> bool,
+    ) {
+        self.served().variables_behind(start, include, end, take);
+    }
 }
 
 /// What a collector works with.

@@ -153,6 +153,16 @@ impl View for Served<'_> {
     fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)> {
         self.variable_behind(start, include, end)
     }
+
+    fn walk<'v>(
+        &'v self,
+        start: &Oid,
+        include: bool,
+        end: Option<&Oid>,
+        take: &mut dyn FnMut(&Oid, Value<'v>) -> bool,
+    ) {
+        self.variables_behind(start, include, end, take);
+    }
 }
 
 impl<'a> Served<'a> {
@@ -192,53 +202,84 @@ impl<'a> Served<'a> {
         include: bool,
         end: Option<&Oid>,
     ) -> Option<(Oid, Value<'a>)> {
-        let (name, value) = self.next_cell(start, include)?;
-        match end {
-            Some(end) if name >= *end => None,
-            _ => Some((name, value)),
-        }
+        let mut found = None;
+        self.variables_behind(start, include, end, |name, value| {
+            found = Some((name.clone(), value));
+            false
+        });
+        found
     }
 
-    fn next_cell(&self, start: &Oid, include: bool) -> Option<(Oid, Value<'a>)> {
-        let (group, column, index) = match start.as_slice().strip_prefix(self.root.as_slice()) {
-            Some(rest) => Place::behind(rest, include)?.parts(),
-            None if start < self.root => (1, 0, [0; 2]),
-            None => return None,
+    /// [`View::walk`], as long-lived as the facts.
+    pub fn variables_behind(
+        &self,
+        start: &Oid,
+        include: bool,
+        end: Option<&Oid>,
+        mut take: impl FnMut(&Oid, Value<'a>) -> bool,
+    ) {
+        let place = match start.as_slice().strip_prefix(self.root.as_slice()) {
+            Some(rest) => Place::behind(rest, include),
+            None if start < self.root => Some(Place { group: 1, column: 0, index: [0; 2] }),
+            None => None,
         };
+        let Some(Place { group, column, index }) = place else { return };
         for candidate in Group::ALL.into_iter().filter(|candidate| *candidate as u32 >= group) {
             let (first, last) = candidate.columns();
             let here = candidate as u32 == group;
             let from = if here { column.max(first) } else { first };
             for number in from..=last {
                 let index = if here && number == column { index } else { [0; 2] };
-                if let Some((index, value)) = self.next_in_column(candidate, number, index) {
-                    return Some((self.name(candidate, number, index)?, value));
+                if !self.column_behind(candidate, number, index, end, &mut take) {
+                    return;
                 }
             }
         }
-        None
     }
 
-    fn next_in_column(
+    /// The variables of one column at `index` and behind it, as in
+    /// [`View::walk`]; whether the walk goes on.
+    fn column_behind(
         &self,
         group: Group,
         column: u32,
         mut index: Index,
-    ) -> Option<(Index, Value<'a>)> {
-        loop {
-            let (found, row) = self.row(group, column, index)?;
-            if let Some(value) = self.cell(row, column) {
-                return Some((found, value));
-            }
-            index = behind(found, group.index_length())?;
+        end: Option<&Oid>,
+        take: &mut impl FnMut(&Oid, Value<'a>) -> bool,
+    ) -> bool {
+        let Some(mut name) = self.name(group, column) else { return false };
+        // Names of a column differ in the index alone.
+        let length = group.index_length();
+        let object = name.len() - length;
+        name.as_mut_slice()[object..].fill(u32::MAX);
+        // Behind all of them it need not be looked at again.
+        let end = end.filter(|end| **end <= name);
+        let mut give = |index: Index, value| {
+            name.as_mut_slice()[object..].copy_from_slice(&index[..length]);
+            end.is_none_or(|end| name < *end) && take(&name, value)
+        };
+        if let Group::Session = group {
+            return self.sessions(column, index).all(|(index, row)| {
+                self.session(row, column).is_none_or(|value| give(index, value))
+            });
         }
+        while let Some((found, row)) = self.row(group, column, index) {
+            if self.cell(row, column).is_some_and(|value| !give(found, value)) {
+                return false;
+            }
+            match behind(found, length) {
+                Some(next) => index = next,
+                None => break,
+            }
+        }
+        true
     }
 
-    fn name(&self, group: Group, column: u32, [a, b]: Index) -> Option<Oid> {
-        let table = [1, group as u32, 1, column, a, b];
-        let scalar = [1, 1, column, 0];
+    /// The name of a variable in `column`.
+    fn name(&self, group: Group, column: u32) -> Option<Oid> {
+        let table = [1, group as u32, 1, column, 0, 0];
         let below = match group {
-            Group::Agent => &scalar[..],
+            Group::Agent => &[1, 1, column, 0],
             _ => &table[..4 + group.index_length()],
         };
         Oid::joined([self.root.as_slice(), below]).ok()
@@ -256,16 +297,8 @@ impl<'a> Served<'a> {
                 ([server.index, 0], Row::Server(server))
             }
             Group::Session => {
-                let first = facts.servers.partition_point(|server| server.index < a);
-                let fresh = facts.servers[first..].iter().filter(|server| !self.is_stale(server));
-                fresh.into_iter().find_map(|server| {
-                    let from = if server.index == a { b } else { 0 };
-                    let row = match session_field(column) {
-                        Some(field) => server.sessions.having(field, from),
-                        None => server.sessions.at_or_behind(from),
-                    }?;
-                    Some(([server.index, row.index()], Row::Session(row)))
-                })?
+                let (index, row) = self.sessions(column, index).next()?;
+                (index, Row::Session(row))
             }
             Group::History => {
                 let row = at_or_behind(&facts.history, a, |row| row.index)?;
@@ -305,6 +338,23 @@ impl<'a> Served<'a> {
                 let row = at_or_behind(&facts.audit, a, |row| row.index)?;
                 ([row.index, 0], Row::Audit(row))
             }
+        })
+    }
+
+    /// The sessions at `index` and behind it; those that lack `column` may be
+    /// passed over.
+    fn sessions(
+        &self,
+        column: u32,
+        [server, session]: Index,
+    ) -> impl Iterator<Item = (Index, RowRef<'a>)> {
+        let servers = &self.facts.servers;
+        let first = servers.partition_point(|other| other.index < server);
+        let fresh = servers[first..].iter().filter(|server| !self.is_stale(server));
+        fresh.flat_map(move |other| {
+            let from = if other.index == server { session } else { 0 };
+            let rows = other.sessions.from(from, session_field(column));
+            rows.map(|row| ([other.index, row.index()], row))
         })
     }
 
@@ -593,10 +643,6 @@ impl Place {
                 None => at(group.checked_add(1)?, 0, [0; 2]),
             },
         }
-    }
-
-    fn parts(self) -> (u32, u32, Index) {
-        (self.group, self.column, self.index)
     }
 }
 

@@ -20,6 +20,24 @@ pub trait View {
     /// The first variable behind `start` (at `start` itself too, when
     /// `include`) and before `end` (RFC 2741, section 7.2.3.2).
     fn next(&self, start: &Oid, include: bool, end: Option<&Oid>) -> Option<(Oid, Value<'_>)>;
+
+    /// The same and what follows it, in order, until there is nothing more or
+    /// `take` returns false.
+    fn walk<'v>(
+        &'v self,
+        start: &Oid,
+        include: bool,
+        end: Option<&Oid>,
+        take: &mut dyn FnMut(&Oid, Value<'v>) -> bool,
+    ) {
+        let mut next = self.next(start, include, end);
+        while let Some((name, value)) = next {
+            if !take(&name, value) {
+                return;
+            }
+            next = self.next(&name, false, end);
+        }
+    }
 }
 
 /// A view of variables that are put in one by one.

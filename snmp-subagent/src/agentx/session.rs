@@ -786,11 +786,13 @@ fn get_next<V: View + ?Sized>(
     ranges: &[SearchRange],
     limit: usize,
 ) -> bool {
-    ranges.iter().enumerate().all(|(i, range)| {
-        match view.next(&range.start, range.include, range.end.as_ref()) {
-            Some((name, value)) => put(response, i, &name, &value, limit),
-            None => put(response, i, &range.start, &Value::EndOfMibView, limit),
-        }
+    ranges.iter().enumerate().all(|(i, SearchRange { start, include, end })| {
+        let mut fits = None;
+        view.walk(start, *include, end.as_ref(), &mut |name, value| {
+            fits = Some(put(response, i, name, &value, limit));
+            false
+        });
+        fits.unwrap_or_else(|| put(response, i, start, &Value::EndOfMibView, limit))
     })
 }
 
@@ -803,15 +805,21 @@ fn repeat<V: View + ?Sized>(
     max_repetitions: u16,
     limit: usize,
 ) {
+    if let [range] = ranges {
+        return repeat_one(response, view, range, max_repetitions, limit);
+    }
     let first = response.mark();
     for _ in 0..max_repetitions {
         let mark = response.mark();
         let mut found = false;
         for range in &mut *ranges {
-            let next = view.next(&range.start, range.include, range.end.as_ref());
+            let mut next = None;
+            view.walk(&range.start, range.include, range.end.as_ref(), &mut |name, value| {
+                next = Some((name.clone(), response.varbind(name, &value, limit)));
+                false
+            });
             let fits = match next {
-                Some((name, value)) => {
-                    let fits = response.varbind(&name, &value, limit);
+                Some((name, fits)) => {
                     range.start = name;
                     range.include = false;
                     found = true;
@@ -830,6 +838,30 @@ fn repeat<V: View + ?Sized>(
         if !found {
             return;
         }
+    }
+}
+
+/// The same for one range, without a search for each answer.
+fn repeat_one<V: View + ?Sized>(
+    response: &mut ResponseWriter<'_>,
+    view: &V,
+    range: &SearchRange,
+    max_repetitions: u16,
+    limit: usize,
+) {
+    if max_repetitions == 0 {
+        return;
+    }
+    let SearchRange { start, include, end } = range;
+    let (mut last, mut left, mut fits) = (start.clone(), max_repetitions, true);
+    view.walk(start, *include, end.as_ref(), &mut |name, value| {
+        fits = response.varbind(name, &value, limit);
+        last.clone_from(name);
+        left -= 1;
+        fits && left > 0
+    });
+    if fits && left > 0 {
+        response.varbind(&last, &Value::EndOfMibView, limit);
     }
 }
 

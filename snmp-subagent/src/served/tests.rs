@@ -32,6 +32,16 @@ fn walk<'a>(served: &'a Served<'_>) -> BTreeMap<Oid, Value<'a>> {
     found
 }
 
+/// The first variables of a walk.
+fn some<'v>(view: &'v impl View, start: &Oid, include: bool, end: &Oid) -> Vec<(Oid, Value<'v>)> {
+    let mut found = Vec::new();
+    view.walk(start, include, Some(end), &mut |name, value| {
+        found.push((name.clone(), value));
+        found.len() < 9
+    });
+    found
+}
+
 #[test]
 fn what_is_served_is_what_the_mib_defines() {
     let mib = Mib::parse(&[PROBE_TC_MIB, SESSION_MIB]).unwrap();
@@ -128,6 +138,16 @@ proptest! {
                     map.next(&start, *include, None),
                     "{} {}", start, include
                 );
+                for (rest, _) in &starts[..starts.len().min(10)] {
+                    let mut end = served.root.clone();
+                    end.append(&[1]).unwrap();
+                    end.append(rest).unwrap();
+                    prop_assert_eq!(
+                        some(served, &start, *include, &end),
+                        some(&map, &start, *include, &end),
+                        "{} {} {}", start, include, end
+                    );
+                }
             }
             Ok(())
         })?;

@@ -474,8 +474,12 @@ fn get_bulk_repeats_until_everything_ended() {
 
     let ranges = vec![SearchRange { include: true, ..range(name(3, 2)) }];
     let (_, _, varbinds) =
-        pair.ask(Message::GetBulk { non_repeaters: 0, max_repetitions: 2, ranges });
+        pair.ask(Message::GetBulk { non_repeaters: 0, max_repetitions: 2, ranges: ranges.clone() });
     assert_eq!(varbinds, found(&[(3, 2), (3, 3)]));
+    let (_, _, varbinds) =
+        pair.ask(Message::GetBulk { non_repeaters: 0, max_repetitions: 9, ranges });
+    let expected = [found(&[(3, 2), (3, 3), (3, 4)]), vec![end(name(3, 4))]];
+    assert_eq!(varbinds, expected.concat());
 
     let ranges = vec![range(name(0, 0))];
     let many =
@@ -503,7 +507,10 @@ fn a_response_is_never_longer_than_allowed() {
     let (error, index, varbinds) = pair.answer(99);
     let whole_rows = (1024 - 28) / 28 / 3 * 3;
     assert_eq!((error, index, varbinds.len()), (ErrorStatus::None, 0, whole_rows));
-    // A row that is longer than that is answered as far as it goes.
+    // So are a column, and a row that is longer than that, as far as it goes.
+    let ranges = vec![range(name(4, 0))];
+    let column = Message::GetBulk { non_repeaters: 0, max_repetitions: u16::MAX, ranges };
+    assert_eq!(pair.ask(column).2.len(), (1024 - 28) / 28);
     let ranges = vec![range(name(4, 0)); 50];
     pair.input(&octets(
         header(SESSION, 100),
