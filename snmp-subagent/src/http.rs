@@ -3,11 +3,13 @@
 //!
 //! hyper reads the requests. Only GET and HEAD are answered; connections, the
 //! size and time of a header, and the time of a whole connection are bounded.
-//! Pages are made on a thread of their own, so that a long one delays nobody
-//! else.
+//! Where there are too many connections, one that asks for nothing makes room
+//! for the newcomer. Pages are made on a thread of their own, so that a long
+//! one delays nobody else.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -18,15 +20,17 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::log::{Level, Log};
 
-/// Connections at one time; further ones wait in the kernel.
+/// Connections at one time; while all of them are being answered, further ones
+/// wait in the kernel.
 const MOST_CONNECTIONS: usize = 16;
 /// How long a header may take, and the next request of a connection.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+const HEADER_TIME: Duration = Duration::from_secs(3);
 /// How long a connection may last.
 const CONNECTION_TIME: Duration = Duration::from_secs(120);
 /// Octets of a header at most.
@@ -84,12 +88,8 @@ pub trait Pages: Send + Sync + 'static {
 
 /// Serves `pages` until it is dropped; connections go with it.
 pub async fn serve<P: Pages>(listener: TcpListener, pages: Arc<P>, log: &Log) {
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = Connections::default();
     loop {
-        // The semaphore is never closed.
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
-        while connections.try_join_next().is_some() {}
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -98,9 +98,18 @@ pub async fn serve<P: Pages>(listener: TcpListener, pages: Arc<P>, log: &Log) {
                 continue;
             }
         };
-        let pages = pages.clone();
-        connections.spawn(async move {
-            let service = service_fn(|request| answer(request, pages.clone()));
+        connections.make_room().await;
+        let stage = Arc::new(AtomicU8::new(SILENT));
+        let (pages, told) = (pages.clone(), stage.clone());
+        let answered = connections.answered.clone();
+        let task = connections.tasks.spawn(async move {
+            let service = service_fn(async |request| {
+                told.store(ANSWERING, Ordering::Relaxed);
+                let answer = answer(request, pages.clone()).await;
+                told.store(ANSWERED, Ordering::Relaxed);
+                answered.notify_one();
+                answer
+            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIME)
@@ -108,8 +117,50 @@ pub async fn serve<P: Pages>(listener: TcpListener, pages: Arc<P>, log: &Log) {
                 .serve_connection(TokioIo::new(stream), service);
             // Whatever a client does wrong is its own affair.
             let _ = timeout(CONNECTION_TIME, connection).await;
-            drop(slot);
         });
+        connections.open.push((task, stage));
+    }
+}
+
+/// How far a connection is. Where room is needed, the lower goes first: no
+/// whole request came yet.
+const SILENT: u8 = 0;
+/// Between two requests.
+const ANSWERED: u8 = 1;
+/// An answer is being made.
+const ANSWERING: u8 = 2;
+
+/// Those that are open.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// The oldest first.
+    open: Vec<(AbortHandle, Arc<AtomicU8>)>,
+    /// Told after each answer.
+    answered: Arc<Notify>,
+}
+
+impl Connections {
+    /// Waits until one more may be open. One that asks for nothing is closed
+    /// for it, the oldest of those that never asked before any other.
+    async fn make_room(&mut self) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.open.retain(|(task, _)| !task.is_finished());
+            if self.open.len() < MOST_CONNECTIONS {
+                return;
+            }
+            let stages = self.open.iter().map(|(_, stage)| stage.load(Ordering::Relaxed));
+            let idle = stages.enumerate().filter(|(_, stage)| *stage != ANSWERING);
+            if let Some((at, _)) = idle.min_by_key(|(_, stage)| *stage) {
+                self.open.remove(at).0.abort();
+                return;
+            }
+            tokio::select! {
+                _ = self.tasks.join_next() => {}
+                () = self.answered.notified() => {}
+            }
+        }
     }
 }
 
@@ -150,6 +201,8 @@ async fn answer<P: Pages>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -157,6 +210,24 @@ mod tests {
     use crate::log::tests::Lines;
 
     struct Fixed(Result<(), String>);
+
+    /// Makes no page before it is told to.
+    struct Slow {
+        begun: std::sync::mpsc::Sender<()>,
+        permitted: Mutex<std::sync::mpsc::Receiver<()>>,
+    }
+
+    impl Pages for Slow {
+        fn metrics(&self, _: Exposition) -> String {
+            self.begun.send(()).unwrap();
+            self.permitted.lock().unwrap().recv().unwrap();
+            "late\n".to_owned()
+        }
+
+        fn health(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
 
     impl Pages for Fixed {
         fn metrics(&self, exposition: Exposition) -> String {
@@ -169,11 +240,15 @@ mod tests {
     }
 
     async fn server(health: Result<(), String>) -> std::net::SocketAddr {
+        serve_pages(Fixed(health)).await
+    }
+
+    async fn serve_pages(pages: impl Pages) -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let log = Lines::default().log();
-            serve(listener, Arc::new(Fixed(health)), &log).await;
+            serve(listener, Arc::new(pages), &log).await;
         });
         address
     }
@@ -253,16 +328,66 @@ mod tests {
         assert!(said(address, b"\0\xff\x16\x03\x01 no HTTP\r\n\r\n").await.contains(" 400 "));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_dawdles_is_left_and_others_get_their_turn() {
-        let address = server(Ok(())).await;
-        let mut slow = Vec::new();
-        for _ in 0..MOST_CONNECTIONS {
+    /// Connections that are accepted and have sent `octets`.
+    async fn open(address: std::net::SocketAddr, count: usize, octets: &[u8]) -> Vec<TcpStream> {
+        let mut streams = Vec::new();
+        for _ in 0..count {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(b"GET /metrics HT").await.unwrap();
-            slow.push(stream);
+            stream.write_all(octets).await.unwrap();
+            streams.push(stream);
         }
+        streams
+    }
+
+    /// What still comes until the other side closes.
+    async fn rest(mut stream: TcpStream, octets: &[u8]) -> String {
+        // It may be closed already.
+        let _ = stream.write_all(octets).await;
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    const END: &[u8] = b"TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn the_oldest_that_asks_for_nothing_makes_room() {
+        let address = server(Ok(())).await;
+        let half = b"GET /healthz HT";
+        let mut slow = open(address, MOST_CONNECTIONS, half).await.into_iter();
         let answer = request(address, "GET /metrics", "").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert_eq!(rest(slow.next().unwrap(), END).await, "");
+        let answer = rest(slow.next().unwrap(), END).await;
+        assert!(answer.ends_with("ok\n"), "the second one was in nobody's way: {answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_dawdles_is_left() {
+        let address = server(Ok(())).await;
+        let began = tokio::time::Instant::now();
+        let stream = open(address, 1, b"GET /metrics HT").await.remove(0);
+        assert_eq!(rest(stream, b"TP/1.1\r\n").await, "");
+        assert!(began.elapsed() < CONNECTION_TIME);
+    }
+
+    #[tokio::test]
+    async fn who_is_being_answered_stays() {
+        let (begun, beginnings) = std::sync::mpsc::channel();
+        let (permit, permitted) = std::sync::mpsc::channel();
+        let address = serve_pages(Slow { begun, permitted: Mutex::new(permitted) }).await;
+        let ask = b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n";
+        let mut asking = open(address, MOST_CONNECTIONS, ask).await;
+        tokio::task::spawn_blocking(move || {
+            (0..MOST_CONNECTIONS).for_each(|_| beginnings.recv().unwrap());
+        })
+        .await
+        .unwrap();
+        let late = tokio::spawn(async move { request(address, "GET /healthz", "").await });
+        (0..MOST_CONNECTIONS).for_each(|_| permit.send(()).unwrap());
+        for stream in asking.drain(..) {
+            assert!(rest(stream, b"").await.ends_with("\r\n\r\nlate\n"));
+        }
+        assert!(late.await.unwrap().ends_with("ok\n"));
     }
 }
