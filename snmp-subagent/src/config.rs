@@ -11,13 +11,13 @@ pub(crate) use text::{Free, Reader, Setting, Visitor, any, between, named, quote
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use pptp_probe::net::file;
 use pptp_probe::secret::{Secret, refuse_public};
 use toml::de::DeValue;
 
@@ -29,6 +29,8 @@ use crate::{ENTERPRISES, ROOT};
 /// Where the file is, unless the command line names another one.
 pub const DEFAULT_PATH: &str = "/etc/pptp-monitor/subagent.toml";
 
+/// What an operator names who wants no file: it counts as an empty one.
+const NO_FILE: &str = "/dev/null";
 /// Longest file in octets.
 const LONGEST_FILE: u64 = 1 << 20;
 /// Longest text of one value in octets: DisplayString ends there.
@@ -87,20 +89,18 @@ impl Config {
     /// a line.
     pub fn load(path: Option<&Path>) -> Result<Self, Vec<String>> {
         let named = path.unwrap_or(Path::new(DEFAULT_PATH));
-        let mut octets = Vec::new();
-        let opened =
-            File::open(named).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut octets));
-        match opened {
-            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+        let octets = match file::read(named, LONGEST_FILE + 1) {
+            _ if named == Path::new(NO_FILE) => Vec::new(),
+            Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(vec![format!("cannot read {}: {error}", named.display())]),
-            Ok(_) if octets.len() as u64 > LONGEST_FILE => {
+            Ok(octets) if octets.len() as u64 > LONGEST_FILE => {
                 return Err(vec![format!(
                     "{} is longer than {LONGEST_FILE} octets",
                     named.display()
                 )]);
             }
-            Ok(_) => {}
-        }
+            Ok(octets) => octets,
+        };
         let lines = |faults: Vec<(usize, String)>| {
             let line = |(line, text)| format!("{}:{line}: {text}", named.display());
             faults.into_iter().map(line).collect::<Vec<_>>()

@@ -1,14 +1,13 @@
 //! The agent of our own with sockets: what it remembers from one run to the
 //! next, and the task that sends its notifications.
 
-use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use pptp_probe::net::file::replace;
+use pptp_probe::net::file;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
@@ -26,6 +25,8 @@ use crate::view::View;
 
 /// Net-SNMP's enterprise, below which our objects are.
 const ENTERPRISE: u32 = 8072;
+/// Octets of what is remembered at most: an engine identifier and a number.
+const LONGEST_STATE: u64 = 256;
 /// Octets of an answer to an inform at most.
 const LONGEST: usize = 65_507;
 
@@ -107,15 +108,22 @@ pub fn capability(root: &Oid) -> (Oid, String) {
 
 /// What is remembered of the last run, one boot later, written at once.
 fn boots(path: &Path, random: [u8; 8], failed: impl FnOnce(io::Error)) -> Boots {
-    let stored = fs::read_to_string(path);
-    let boots = match stored.as_deref().map(str::parse::<Boots>) {
-        Ok(Ok(last)) => last.next(),
-        _ => Boots::first(EngineId::new(ENTERPRISE, random)),
+    let first = || Boots::first(EngineId::new(ENTERPRISE, random));
+    let stored = match file::read(path, LONGEST_STATE + 1) {
+        Ok(octets) if octets.len() as u64 > LONGEST_STATE => {
+            Err(io::Error::other("what is there is something else"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        stored => stored,
     };
-    let unreadable = stored.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
-    let written = match unreadable {
-        Some(error) => Err(error),
-        None => replace(path, boots.to_string().as_bytes()),
+    let last = stored.map(|octets| String::from_utf8(octets).ok()?.parse::<Boots>().ok());
+    let (boots, written) = match last {
+        Ok(last) => {
+            let boots = last.map_or_else(first, |last| last.next());
+            let written = file::replace(path, boots.to_string().as_bytes());
+            (boots, written)
+        }
+        Err(error) => (first(), Err(error)),
     };
     if let Err(error) = written {
         failed(error);
@@ -189,6 +197,8 @@ async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> (usize, Socke
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -205,9 +215,15 @@ mod tests {
     }
 
     #[test]
-    fn place_that_cannot_be_written_is_told() {
-        let mut told = None;
-        boots(Path::new("/proc/version"), [1; 8], |error| told = Some(error));
-        assert!(told.is_some());
+    fn place_that_cannot_be_used_is_told_and_left_alone() {
+        let long = std::env::temp_dir().join(format!("own-boots-long-{}", std::process::id()));
+        fs::write(&long, "x".repeat(1000)).unwrap();
+        for place in [Path::new("/proc/version"), Path::new("/dev/zero"), &long] {
+            let mut told = None;
+            boots(place, [1; 8], |error| told = Some(error));
+            assert!(told.is_some(), "{}", place.display());
+        }
+        assert_eq!(fs::read(&long).unwrap().len(), 1000);
+        fs::remove_file(&long).unwrap();
     }
 }

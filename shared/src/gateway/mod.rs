@@ -20,12 +20,10 @@ pub mod table;
 pub mod tracker;
 mod wtmp;
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::net::file;
 
 /// The directory that stands for `/`.
 #[derive(Debug, Clone)]
@@ -50,36 +48,23 @@ impl Root {
     /// The first `limit` octets of a file.
     ///
     /// # Errors
-    /// Those of open and read, and `InvalidInput` for what is no regular
-    /// file: a pipe would hold the reader.
+    /// As for [`file::read`].
     fn read(&self, path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
-        let mut octets = Vec::new();
-        self.open(path)?.take(limit).read_to_end(&mut octets)?;
-        Ok(octets)
+        file::read(&self.path(path), limit)
     }
 
     /// The last `most` records of a file that holds one behind the other, each
     /// of `size` octets.
     ///
     /// # Errors
-    /// As for [`Root::read`].
+    /// As for [`file::read`].
     fn read_last(&self, path: &str, size: u64, most: u64) -> io::Result<Vec<u8>> {
-        let mut file = self.open(path)?;
+        let mut file = file::open(&self.path(path))?;
         let records = file.metadata()?.len() / size;
         file.seek(SeekFrom::Start(records.saturating_sub(most) * size))?;
         let mut octets = Vec::new();
         file.take(most * size).read_to_end(&mut octets)?;
         Ok(octets)
-    }
-
-    fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-        let path = self.0.join(path);
-        let file = File::options().read(true).custom_flags(flags).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
-        Ok(file)
     }
 }
 

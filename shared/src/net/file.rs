@@ -1,9 +1,11 @@
-//! Files that hold what a run leaves for the next.
+//! Files: what an operator names and what a run leaves for the next.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use super::entropy::random;
 
@@ -27,9 +29,35 @@ pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
     replaced
 }
 
+/// The first `limit` octets of the file at `path`. What only looks like a
+/// file, such as a pipe, would hold the reader or never end; it is refused.
+///
+/// # Errors
+/// Those of open(2) and read(2), and `InvalidInput` for what is no regular
+/// file.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    open(path)?.take(limit).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+/// Opens for reading, without waiting for anybody; errors as of [`read`].
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    // A directory says so itself when it is read.
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file"));
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -47,5 +75,23 @@ mod tests {
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
         fs::remove_dir_all(directory).unwrap();
         assert!(replace(Path::new("/"), b"").is_err());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let directory = std::env::temp_dir().join(format!("pptp-file-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let [socket, file] = ["socket", "file"].map(|name| directory.join(name));
+        let (reader, _) = io::pipe().unwrap();
+        let pipe = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let _listener = UnixListener::bind(&socket).unwrap();
+        fs::write(&file, "longer than that").unwrap();
+        let error = |path: &Path| read(path, 6).unwrap_err().to_string();
+        assert_eq!(error(Path::new(&pipe)), "this is no regular file");
+        assert_eq!(error(Path::new("/dev/zero")), "this is no regular file");
+        assert!(error(&socket).starts_with("No such device"));
+        assert!(error(&directory).starts_with("Is a directory"));
+        assert_eq!(read(&file, 6).unwrap(), b"longer");
+        fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -344,6 +344,15 @@ fn only_a_file_that_was_not_named_may_be_absent() {
 }
 
 #[test]
+fn what_is_no_file_is_refused() {
+    let (reader, _) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+    let faults = Config::load(Some(Path::new(&path))).err().unwrap();
+    assert_eq!(faults, [format!("cannot read {path}: this is no regular file")]);
+    assert!(Config::load(Some(Path::new("/dev/null"))).is_ok());
+}
+
+#[test]
 fn networks_hold_their_addresses() {
     let network: Network = "192.0.2.77/24".parse().unwrap();
     assert_eq!(network.to_string(), "192.0.2.0/24");
