@@ -803,7 +803,10 @@ impl Default for Collect {
 impl Fields for Collect {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
         visitor.value("interval", &mut self.interval, between(SECOND / 10, HOUR));
-        visitor.value("root", &mut self.root, any);
+        visitor.value("root", &mut self.root, |root| match root.is_dir() {
+            true => Ok(()),
+            false => Err(format!("is {:?}, but there is no such directory", root.as_path())),
+        });
         visitor.value("sources", &mut self.sources, any);
         visitor.value("names", &mut self.names, |names| {
             names.values().try_for_each(named(LONGEST_TEXT))

@@ -244,6 +244,10 @@ fn a_value_out_of_its_range_is_told_the_range() {
         ),
         ("[collect]\nsources = []", "2: collect.sources must name one source at least"),
         ("[collect]\nroot = 'here'", "2: collect.root must be a path that begins with /"),
+        (
+            "[collect]\nroot = '/nonexistent'",
+            "2: collect.root is \"/nonexistent\", but there is no such directory",
+        ),
         ("[[responder.users]]", "1: [responder.users] needs a name"),
         (
             "[[notifications.receivers]]\naddress = '192.0.2.1:162'\nversion = '3'\nuser = 'x'",
