@@ -276,7 +276,7 @@ impl FromStr for Address {
         if let Some(address) = text.strip_prefix("tcp:") {
             return match address.parse() {
                 Ok(address) => Ok(Self::Tcp(address)),
-                Err(_) => Err("behind tcp: stands an address and a port".into()),
+                Err(_) => Err("behind tcp: stands an IP address and a port".into()),
             };
         }
         let path = text.strip_prefix("unix:").unwrap_or(text);
@@ -346,7 +346,8 @@ impl Default for Responder {
 impl Fields for Responder {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
         visitor.value("enabled", &mut self.enabled, any);
-        visitor.value("listen", &mut self.listen, |listen| match listen.len() {
+        let example = "[\"127.0.0.1:1161\"]";
+        visitor.value_such_as("listen", &mut self.listen, example, |listen| match listen.len() {
             1..=16 => Ok(()),
             _ => Err("must be 1 to 16 addresses".into()),
         });
@@ -752,7 +753,7 @@ impl Default for Receiver {
 
 impl Fields for Receiver {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        visitor.value("address", &mut self.address, any);
+        visitor.value_such_as("address", &mut self.address, "\"192.0.2.9:162\"", any);
         visitor.value("version", &mut self.version, any);
         visitor.value("inform", &mut self.inform, any);
         visitor
@@ -825,8 +826,10 @@ impl Setting for Sources {
         if value.as_str() == Some("auto") {
             return Ok(Self(None));
         }
-        let sources = Vec::<Source>::read(value);
-        match sources.map_err(|text| format!("must be \"auto\" or a list of sources: it {text}"))? {
+        if !value.is_array() {
+            return Err("must be \"auto\" or a list such as [\"poptop\", \"pppd\"]".into());
+        }
+        match Vec::<Source>::read(value)? {
             sources if sources.is_empty() => Err("must name one source at least".into()),
             sources => Ok(Self(Some(sources))),
         }
@@ -849,7 +852,7 @@ pub struct AccelPpp {
 
 impl Fields for AccelPpp {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        visitor.value("address", &mut self.address, any);
+        visitor.value_such_as("address", &mut self.address, "\"127.0.0.1:2001\"", any);
         visitor.value("password_file", &mut self.password_file, any);
     }
 }
@@ -959,7 +962,7 @@ impl Default for Metrics {
 
 impl Fields for Metrics {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        visitor.value("listen", &mut self.listen, any);
+        visitor.value_such_as("listen", &mut self.listen, "\"127.0.0.1:9723\"", any);
         visitor.value("users", &mut self.users, any);
         visitor.value("max_users", &mut self.max_users, between(1, 100_000));
     }

@@ -557,8 +557,12 @@ fn in_toml(value: &DeValue<'_>) -> String {
     }
 }
 
-/// A sentence of the check with the options as keys.
+/// A sentence of the check with the options as keys, and without those that
+/// are no keys.
 fn as_keys(mut text: String, command: &Command) -> String {
+    for long in LEFT_OUT {
+        text = text.replace(&format!(", --{long}"), "");
+    }
     let mut longs: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
     // One may be the beginning of another.
     longs.sort_by_key(|long| std::cmp::Reverse(long.len()));

@@ -51,6 +51,17 @@ pub(crate) trait Visitor {
         key: &'static str,
         value: &mut T,
         accept: impl Fn(&T) -> Result<(), String>,
+    ) {
+        self.value_such_as(key, value, "", accept);
+    }
+
+    /// The same, with an example in TOML for whoever wrote something else.
+    fn value_such_as<T: Setting>(
+        &mut self,
+        key: &'static str,
+        value: &mut T,
+        example: &'static str,
+        accept: impl Fn(&T) -> Result<(), String>,
     );
 
     /// A section within this one.
@@ -236,13 +247,13 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     fn hint(&self, key: &str) -> String {
-        let distance = |known: &&String| strsim::damerau_levenshtein(key, known);
-        match self.known.iter().min_by_key(distance) {
-            Some(nearest) if distance(&nearest) <= 1 + nearest.len() / 3 => {
-                format!("did you mean {nearest}?")
-            }
-            _ => format!("known are {}", self.known.join(" ")),
+        let least = self.known.iter().filter_map(|known| distance(key, known)).min();
+        if least.is_none() {
+            return format!("known are {}", self.known.join(" "));
         }
+        let is_nearest = |known: &&str| distance(key, known) == least;
+        let nearest: Vec<_> = self.known.iter().map(String::as_str).filter(is_nearest).collect();
+        format!("did you mean {}?", nearest.join(" or "))
     }
 
     fn name(&self, key: &str) -> String {
@@ -270,7 +281,7 @@ impl<'a, 'i> Reader<'a, 'i> {
         match tables {
             None => {
                 let name = self.name(key);
-                self.refuse(found, &format!("must be sections: [[{name}]]"));
+                self.refuse(found, &format!("must be sections in double brackets: [[{name}]]"));
                 Vec::new()
             }
             Some(tables) if Vec::len(&tables) > most => {
@@ -284,17 +295,19 @@ impl<'a, 'i> Reader<'a, 'i> {
 }
 
 impl Visitor for Reader<'_, '_> {
-    fn value<T: Setting>(
+    fn value_such_as<T: Setting>(
         &mut self,
         key: &'static str,
         value: &mut T,
+        example: &'static str,
         accept: impl Fn(&T) -> Result<(), String>,
     ) {
         let Some(found) = self.find(key) else { return };
         let read = T::read(found.1.get_ref());
         match read.and_then(|read| accept(&read).map(|()| read)) {
             Ok(read) => *value = read,
-            Err(text) => self.refuse(found, &text),
+            Err(text) if example.is_empty() => self.refuse(found, &text),
+            Err(text) => self.refuse(found, &format!("{text}; for example {example}")),
         }
     }
 
@@ -326,6 +339,28 @@ impl Visitor for Reader<'_, '_> {
     }
 }
 
+/// How many letters are wrong, if `key` may be meant for `known`, and one more
+/// if it may be meant for some of its words: `passwrd` for
+/// `auth_password_file`.
+fn distance(key: &str, known: &str) -> Option<usize> {
+    let words: Vec<_> = known.split('_').collect();
+    let parts = (0..words.len()).flat_map(|from| {
+        (from + 1..=words.len()).map({
+            let words = &words;
+            move |to| words[from..to].join("_")
+        })
+    });
+    let wrong = |part: String| {
+        let wrong = strsim::damerau_levenshtein(key, &part);
+        match part == known {
+            true => (wrong <= 1 + part.len() / 3).then_some(wrong),
+            false => (wrong <= part.len() / 4).then_some(wrong + 1),
+        }
+    };
+    let is_short = key.len() >= 3 && known.starts_with(key);
+    parts.filter_map(wrong).chain(is_short.then_some(1)).min()
+}
+
 /// Prints what it is shown.
 struct Writer {
     out: String,
@@ -347,10 +382,11 @@ impl Writer {
 }
 
 impl Visitor for Writer {
-    fn value<T: Setting>(
+    fn value_such_as<T: Setting>(
         &mut self,
         key: &'static str,
         value: &mut T,
+        _: &'static str,
         _: impl Fn(&T) -> Result<(), String>,
     ) {
         match value.write() {
@@ -431,6 +467,17 @@ impl Setting for String {
 
     fn write(&self) -> Option<String> {
         Some(quoted(self))
+    }
+}
+
+impl Setting for SocketAddr {
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let text = String::read(value)?;
+        text.parse().map_err(|_| format!("must be an IP address with a port, not {text:?}"))
+    }
+
+    fn write(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
     }
 }
 
@@ -542,5 +589,4 @@ pub(crate) use spelled;
 
 spelled! {
     Oid: "an object identifier such as \"1.3.6.1.4.1.8072\"";
-    SocketAddr: "an address with a port such as \"127.0.0.1:1161\"";
 }

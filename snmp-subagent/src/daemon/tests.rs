@@ -150,7 +150,7 @@ async fn a_wrong_configuration_changes_nothing() {
     assert!(fixtures.source.configured.lock().unwrap().is_empty());
     let said = fixtures.lines.text();
     for part in [
-        ":2: metrics.listen must be an address with a port",
+        ":2: metrics.listen must be an IP address with a port",
         ":3: unknown key \"user\" in [metrics]; did you mean users?",
         "daemon: the old configuration stays",
     ] {
