@@ -2,19 +2,20 @@
 //! go out.
 //!
 //! Whoever sees that something happened raises an [`Alarm`] with a row; the
-//! objects of its notification are read from that row when it goes out. Of each
-//! kind only so many go out in a window. The rest are counted, and when the
+//! objects of its notification are read from that row when it goes out. The
+//! end of a session brings its row along. Of each kind only so many go out in a window. The rest are counted, and when the
 //! window is over a notification says how many there were.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::agentx::pdu::VarBind;
-use crate::facts::Live;
+use crate::facts::{HistoryRow, Live};
 use crate::mib_text::Base;
 use crate::oid::Oid;
-use crate::served::Served;
+use crate::served::{Served, history};
 use crate::value::{Octets, Value};
 use crate::view::View;
 
@@ -195,6 +196,8 @@ pub struct Alarm {
     pub kind: Kind,
     /// Index of the row that it is about.
     pub row: Vec<u32>,
+    /// The session that ended: its row may be gone from the history again.
+    pub ended: Option<Arc<HistoryRow>>,
     /// How often it happened.
     pub count: u32,
     /// How often it may.
@@ -213,6 +216,7 @@ impl Alarm {
         Self {
             kind,
             row: row.into(),
+            ended: None,
             count: 0,
             limit: 0,
             window: Duration::ZERO,
@@ -239,7 +243,11 @@ impl Alarm {
             Object::Cell(table, column, base) => {
                 let mut cell = name(&[1, table, 1, column]);
                 let _ = cell.append(&self.row);
-                let value = match (served.get(&cell).into_owned(), base) {
+                let value = match &self.ended {
+                    Some(row) => history(row, column).unwrap_or(Value::NoSuchInstance),
+                    None => served.get(&cell),
+                };
+                let value = match (value.into_owned(), base) {
                     (Value::NoSuchInstance | Value::NoSuchObject, Base::Octets) => octets(""),
                     (Value::NoSuchInstance | Value::NoSuchObject, Base::Gauge32) => {
                         Value::Gauge32(0)
@@ -407,6 +415,22 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn end_of_a_session_is_told_in_full_without_its_row() {
+        let facts = synthetic::facts(1, Instant::now(), SystemTime::now());
+        let row = facts.history[0].clone();
+        let values = |facts: &Facts, alarm: &Alarm| {
+            let mut objects = Vec::new();
+            served(facts, |served| objects = alarm.notification(served).1);
+            objects.into_iter().map(|object| object.value).collect::<Vec<_>>()
+        };
+        let by_row = Alarm::new(Kind::SessionDown, [row.index], "");
+        let alone = Alarm { ended: Some(row), ..by_row.clone() };
+        let gone = Facts { history: Arc::from([]), ..facts.clone() };
+        assert_eq!(values(&gone, &alone), values(&facts, &by_row));
+        assert_ne!(values(&gone, &by_row), values(&facts, &by_row));
     }
 
     #[test]

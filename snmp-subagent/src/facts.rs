@@ -142,7 +142,7 @@ pub struct Counted {
 }
 
 /// A session that ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRow {
     /// Counts up.
     pub index: u32,

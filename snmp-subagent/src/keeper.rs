@@ -520,8 +520,12 @@ impl Keeper {
         self.last_history = self.last_history.checked_add(1).unwrap_or(1);
         let index = self.last_history;
         let text = caller(&user, session.peer);
-        self.raised.push(Alarm::new(alarms::Kind::SessionDown, [index], text));
-        self.history.push_back(Arc::new(HistoryRow { index, server, ended }));
+        let row = Arc::new(HistoryRow { index, server, ended });
+        self.raised.push(Alarm {
+            ended: Some(Arc::clone(&row)),
+            ..Alarm::new(alarms::Kind::SessionDown, [index], text)
+        });
+        self.history.push_back(row);
         self.trim_history(now);
     }
 

@@ -683,7 +683,8 @@ fn active(row: RowRef<'_>) -> Option<SystemTime> {
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()))
 }
 
-fn history(row: &HistoryRow, column: u32) -> Option<Value<'_>> {
+/// The value in one column of the history.
+pub(crate) fn history(row: &HistoryRow, column: u32) -> Option<Value<'_>> {
     let ended = &row.ended;
     let session = &ended.record.session;
     Some(match column {

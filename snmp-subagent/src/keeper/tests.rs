@@ -120,6 +120,18 @@ fn history_is_a_ring() {
 }
 
 #[test]
+fn end_that_the_history_has_no_room_for_is_told_still() {
+    let mut bed = Bed::new(&format!("{TELL_ALL}[history]\nrows = 1\n"));
+    bed.look([open(1, "alice"), open(2, "bob")]);
+    let alarms = bed.look([]);
+    assert_eq!(kinds(&alarms), [Told::SessionDown, Told::SessionDown]);
+    let ended = alarms.iter().filter_map(|alarm| alarm.ended.as_ref());
+    let users: Vec<_> = ended.map(|row| row.ended.record.session.user.as_deref()).collect();
+    assert_eq!(users, [Some(&b"alice"[..]), Some(b"bob")]);
+    assert_eq!(bed.facts().history.len(), 1);
+}
+
+#[test]
 fn checks_of_the_port_do_not_fill_the_history() {
     let mut bed = Bed::new(TELL_ALL);
     bed.look([]);
