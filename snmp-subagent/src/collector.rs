@@ -16,6 +16,7 @@ use tokio::sync::mpsc as tokio_mpsc;
 
 use crate::agentx_io::{Notification, Status};
 use crate::config::Config;
+use crate::daemon::ByClock;
 use crate::facts::{Facts, Live};
 use crate::http::Exposition;
 use crate::keeper::Keeper;
@@ -36,8 +37,12 @@ const SOON: Duration = Duration::from_millis(100);
 /// anyway waits once its length.
 const PAUSE: u32 = 9;
 
-/// Of a second: by so many may two answers of a master differ.
-const HUNDREDTHS: u32 = 100;
+/// By so many hundredths of a second may two answers of a master differ that
+/// was busy.
+const SAME_SESSION: u32 = 100;
+/// And those of one to which the connection was made anew: it may be another
+/// master, and one that differs by less is as good as the same.
+const SAME_MASTER: u32 = 5;
 
 /// What is told is taken together, so much at once.
 const AT_ONCE: usize = 1000;
@@ -62,14 +67,15 @@ pub enum Told {
 pub struct Collector {
     shared: Arc<Shared>,
     told: Sender<Told>,
-    last: Mutex<Option<Arc<Moment>>>,
+    /// The last moment by either clock.
+    last: [Mutex<Option<Arc<Moment>>>; 2],
 }
 
 struct Shared {
     facts: RwLock<Arc<Facts>>,
     live: Arc<Live>,
     root: Oid,
-    clock: Mutex<Clock>,
+    master: Mutex<MasterClock>,
     status: Arc<Status>,
     own: Arc<own::Status>,
     /// Notifications for which there was no room on the way.
@@ -163,7 +169,7 @@ impl Collector {
         if is_live {
             watch_links(told.clone(), log)?;
         }
-        Ok(Self { shared, told, last: Mutex::default() })
+        Ok(Self { shared, told, last: Default::default() })
     }
 
     /// Serves made-up sessions, and starts nothing.
@@ -171,7 +177,7 @@ impl Collector {
         let now = now();
         let facts = synthetic::facts(rows, now.instant, now.wall);
         let (told, _) = mpsc::channel();
-        Self { shared: Arc::new(Shared::new(work, facts, true)), told, last: Mutex::default() }
+        Self { shared: Arc::new(Shared::new(work, facts, true)), told, last: Default::default() }
     }
 
     /// The facts published last.
@@ -183,10 +189,10 @@ impl Collector {
 impl daemon::Source for Collector {
     type View = Moment;
 
-    fn view(&self) -> Arc<Moment> {
+    fn view(&self, by: ByClock) -> Arc<Moment> {
         let now = Instant::now();
-        let clock = self.shared.clock(now);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = self.shared.clock(by, now);
+        let mut last = self.last[by as usize].lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             // A master that came meanwhile has a clock of its own.
             Some(moment)
@@ -196,12 +202,13 @@ impl daemon::Source for Collector {
             {
                 Arc::clone(moment)
             }
-            _ => Arc::clone(last.insert(Arc::new(self.shared.moment(now)))),
+            _ => Arc::clone(last.insert(Arc::new(self.shared.moment(clock, now)))),
         }
     }
 
     fn metrics(&self, exposition: Exposition) -> String {
-        let moment = self.shared.moment(Instant::now());
+        let now = Instant::now();
+        let moment = self.shared.moment(self.shared.clock(ByClock::Master, now), now);
         let users = *self.shared.users.lock().unwrap_or_else(PoisonError::into_inner);
         metrics::page(&moment.facts, &moment.live, users, exposition, moment.now)
     }
@@ -238,7 +245,7 @@ impl daemon::Source for Collector {
 impl Shared {
     fn new(work: &Work, facts: Facts, synthetic: bool) -> Self {
         Self {
-            clock: Mutex::new(Clock { uptime: 0, at: facts.taken }),
+            master: Mutex::new(MasterClock::new(facts.taken)),
             facts: RwLock::new(Arc::new(facts)),
             live: Arc::default(),
             root: work.config.oid_base.clone(),
@@ -260,7 +267,7 @@ impl Shared {
     }
 
     /// What is served now.
-    fn moment(&self, now: Instant) -> Moment {
+    fn moment(&self, clock: Clock, now: Instant) -> Moment {
         let (session, own) = (self.status.counters(), self.own.counters());
         let lost = self.lost.load(Ordering::Relaxed);
         let dropped = lost.wrapping_add((session.notifications_dropped + own.dropped) as u32);
@@ -275,21 +282,42 @@ impl Shared {
             live: Arc::clone(&self.live),
             root: self.root.clone(),
             now,
-            clock: self.clock(now),
+            clock,
         }
     }
 
-    /// The master's clock, and until one told it, one that began with us. Its
-    /// word is taken anew only where it contradicts what it said before: it
-    /// began again.
-    fn clock(&self, now: Instant) -> Clock {
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(uptime) = self.status.master_uptime(now)
-            && uptime.abs_diff(clock.uptime(now)) > HUNDREDTHS
-        {
-            *clock = Clock { uptime, at: now };
+    fn clock(&self, by: ByClock, now: Instant) -> Clock {
+        if let (ByClock::Own, Some(clock)) = (by, self.own.clock()) {
+            return clock;
         }
-        *clock
+        let mut master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = self.status.counters().opened;
+        if let Some(uptime) = self.status.master_uptime(now) {
+            master.hear(session, uptime, now);
+        }
+        master.clock
+    }
+}
+
+/// The master's clock, and until one told it, one that began with us. Its word
+/// is taken anew only where it contradicts what it said before: it began again.
+struct MasterClock {
+    clock: Clock,
+    /// The session in which it was heard.
+    session: u64,
+}
+
+impl MasterClock {
+    fn new(now: Instant) -> Self {
+        Self { clock: Clock { uptime: 0, at: now }, session: 0 }
+    }
+
+    fn hear(&mut self, session: u64, uptime: u32, now: Instant) {
+        let same = if session == self.session { SAME_SESSION } else { SAME_MASTER };
+        self.session = session;
+        if uptime.abs_diff(self.clock.uptime(now)) > same {
+            self.clock = Clock { uptime, at: now };
+        }
     }
 }
 
@@ -378,7 +406,8 @@ impl Thread {
         if alarms.is_empty() {
             return;
         }
-        let moment = self.shared.moment(now.instant);
+        let clock = self.shared.clock(ByClock::Master, now.instant);
+        let moment = self.shared.moment(clock, now.instant);
         for alarm in alarms {
             let text = format!("{}: {}", alarm.kind.word(), alarm.text);
             self.work.log.say(Level::Notice, &format!("notify {:?}", alarm.row), &text);
@@ -401,4 +430,48 @@ fn names(looks: &Looks) -> String {
 
 fn now() -> Now {
     Now { instant: Instant::now(), wall: SystemTime::now() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Source;
+    use crate::log::tests::Lines;
+
+    #[test]
+    fn agent_of_our_own_has_a_clock_of_its_own() {
+        let config = Config::default();
+        let work = Work {
+            looks: Looks::new(&config.collect),
+            config: Arc::new(config),
+            notifications: tokio_mpsc::channel(1).0,
+            status: Arc::default(),
+            own: Arc::default(),
+            log: Lines::default().log(),
+        };
+        let collector = Collector::synthetic(1, &work);
+        let master = collector.view(ByClock::Master).clock;
+        assert_eq!(collector.view(ByClock::Own).clock, master, "while it is not there");
+        let at = Instant::now() + Duration::from_secs(1000);
+        work.own.start(at);
+        assert_eq!(collector.view(ByClock::Own).clock, Clock { uptime: 0, at });
+        assert_eq!(collector.view(ByClock::Master).clock, master);
+    }
+
+    #[test]
+    fn clock_of_another_master_is_taken_though_it_differs_little() {
+        let began = Instant::now();
+        let at = |millis| began + Duration::from_millis(millis);
+        let mut master = MasterClock::new(began);
+        master.hear(1, 5000, at(0));
+        let first = master.clock;
+        master.hear(1, 5099, at(10));
+        assert_eq!(master.clock, first, "it was busy");
+        master.hear(2, 5103, at(1000));
+        assert_eq!(master.clock, first, "the same one");
+        master.hear(3, 5010, at(1000));
+        assert_eq!(master.clock, Clock { uptime: 5010, at: at(1000) }, "another one");
+        master.hear(3, 1, at(1000));
+        assert_eq!(master.clock.uptime, 1, "it set its clock back");
+    }
 }

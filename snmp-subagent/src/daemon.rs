@@ -38,13 +38,22 @@ const TOPIC: &str = "daemon";
 /// Turns of a task that may be late before it counts as standing still.
 const PATIENCE: u32 = 3;
 
+/// By whose sysUpTime a TimeStamp is reckoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByClock {
+    /// The master's.
+    Master,
+    /// That of the agent of our own.
+    Own,
+}
+
 /// What is served, and who is told what happens here.
 pub trait Source: Send + Sync + 'static {
     /// What front ends read.
     type View: View + Send + Sync + 'static;
 
     /// The view of this moment.
-    fn view(&self) -> Arc<Self::View>;
+    fn view(&self, clock: ByClock) -> Arc<Self::View>;
 
     /// The body of `/metrics`.
     fn metrics(&self, exposition: Exposition) -> String;
@@ -143,7 +152,7 @@ impl<S: Source> Daemon<S> {
             let (address, source) = (config.agentx.socket.clone(), source.clone());
             let (status, log, stopped) = (status.clone(), log.clone(), stopped.clone());
             tokio::spawn(async move {
-                let view = || source.view();
+                let view = || source.view(ByClock::Master);
                 agentx_io::run(&address, session, view, notifications, stopped, &status, &log)
                     .await;
             })
@@ -348,7 +357,7 @@ async fn respond<S: Source>(
         let address = socket.local_addr().unwrap_or(address);
         log.say(Level::Notice, "responder", &format!("try: {}", snmpwalk(config, address)));
         let source = source.clone();
-        let view = move || source.view();
+        let view = move || source.view(ByClock::Own);
         tasks.push(tokio::spawn(udp::run(socket, responder.clone(), view, log.clone())));
     }
     Ok(tasks)

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use pptp_probe::net::file;
@@ -16,6 +16,7 @@ use crate::agentx_io::Notification;
 use crate::config::Config;
 use crate::log::{Level, Log};
 use crate::oid::Oid;
+use crate::served::Clock;
 use crate::snmp::engine::Engine;
 use crate::snmp::notifier::{Counters, Notifier};
 use crate::snmp::system::Identity;
@@ -54,18 +55,31 @@ pub struct Own {
     pub status: Arc<Status>,
 }
 
-/// What a notifier counted, readable from other threads.
+/// How the agent stands, readable from other threads.
 #[derive(Debug, Default)]
-pub struct Status(Mutex<Counters>);
+pub struct Status {
+    counters: Mutex<Counters>,
+    started: OnceLock<Instant>,
+}
 
 impl Status {
-    /// What happened so far.
+    /// What its notifier counted so far.
     pub fn counters(&self) -> Counters {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its sysUpTime; nothing where there is no such agent.
+    pub fn clock(&self) -> Option<Clock> {
+        self.started.get().map(|&at| Clock { uptime: 0, at })
     }
 
     fn set(&self, counters: Counters) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
+    /// It starts; only the first time counts.
+    pub(crate) fn start(&self, now: Instant) {
+        self.started.get_or_init(|| now);
     }
 }
 
@@ -84,7 +98,9 @@ impl Own {
                 log.say(Level::Warning, TOPIC, &text);
             }
         });
-        let local = Local::new(boots, Instant::now());
+        let now = Instant::now();
+        let local = Local::new(boots, now);
+        status.start(now);
         let seed = u64::from_be_bytes(random);
         let mut identity = Identity::new(
             concat!("pptp-monitor ", env!("CARGO_PKG_VERSION"), ", PPTP sessions of a gateway"),

@@ -218,6 +218,15 @@ fn lasting(mib: &Mib, variables: &Variables) -> Variables {
     variables.clone().into_iter().filter(|(name, _)| lasts(name)).collect()
 }
 
+/// With the TimeStamps of an agent that began after all that is told.
+fn begun_late(variables: &Variables) -> Variables {
+    let late = |value| match value {
+        Value::TimeTicks(_) => Value::TimeTicks(0),
+        value => value,
+    };
+    variables.clone().into_iter().map(|(name, value)| (name, late(value))).collect()
+}
+
 /// Without what another agent tells otherwise: what belongs to the time at
 /// which it began. Which variables there are is the same.
 fn timeless(mib: &Mib, variables: &Variables) -> BTreeMap<Oid, Option<Value<'static>>> {
@@ -258,22 +267,25 @@ fn one_tree_is_served(config: &Path, state: &State, arguments: &[&str]) {
     for address in [unix, tcp] {
         let daemon = Daemon::below(&address, config, arguments);
         let all = walk(state, "snmpbulkwalk", &PUBLIC, &daemon.own_address(), &root);
-        let own = lasting(&mib, &all);
+        let below = walk(state, "snmpbulkwalk", &PUBLIC, &master.address, &root);
+        let told = lasting(&mib, &below);
+        let differ = differences(&begun_late(&told), &lasting(&mib, &all));
+        assert_eq!(differ, [""; 0], "{address}");
         for (tool, access) in
             [("snmpbulkwalk", &PUBLIC[..]), ("snmpwalk", &PUBLIC), ("snmpbulkwalk", &PROBE)]
         {
             let below = walk(state, tool, access, &master.address, &root);
-            let differ = differences(&lasting(&mib, &below), &own);
+            let differ = differences(&lasting(&mib, &below), &told);
             assert_eq!(differ, [""; 0], "{tool} {access:?}, {address}");
             let differ = differences(&timeless(&mib, &below), &timeless(&mib, &alone));
             assert_eq!(differ, [""; 0], "{tool} {access:?}, {address}");
         }
         // One by one, and a few at once.
-        for names in own.keys().collect::<Vec<_>>().chunks(40) {
+        for names in told.keys().collect::<Vec<_>>().chunks(40) {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let got = variables(&master.ask("snmpget", "public", &[&["-Ox"], &names[..]].concat()));
-            let expected = names.iter().map(|name| (oid(name), own[&oid(name)].clone()));
+            let expected = names.iter().map(|name| (oid(name), told[&oid(name)].clone()));
             assert_eq!(got, expected.collect::<Vec<_>>(), "{address}");
             let next =
                 variables(&master.ask("snmpgetnext", "public", &[&["-Ox"], &names[..]].concat()));

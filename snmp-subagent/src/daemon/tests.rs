@@ -21,7 +21,7 @@ struct Fixture {
 impl Source for Fixture {
     type View = MapView;
 
-    fn view(&self) -> Arc<MapView> {
+    fn view(&self, _: ByClock) -> Arc<MapView> {
         self.view.clone()
     }
 
