@@ -491,10 +491,7 @@ impl<'a> Served<'a> {
             38 => Value::Counter32(row.watched().renegotiations.into()),
             39 => Value::Counter32(row.quality()?.reauthentications?),
             40 => date(active(row)?),
-            41 => {
-                let since = Duration::from_millis(u64::from(row.watched().began) * 10);
-                self.stamp(Some(self.facts.agent.started + since))
-            }
+            41 => self.stamp(Some(self.began(row.watched().began))),
             _ => return None,
         })
     }
@@ -597,6 +594,15 @@ impl<'a> Served<'a> {
     /// Seconds to the moment of the facts.
     fn since(&self, time: SystemTime) -> u32 {
         gauge(self.facts.wall.duration_since(time).unwrap_or_default().as_secs())
+    }
+
+    /// The last moment so many hundredths of a second, modulo 2^32, after the
+    /// agent started.
+    fn began(&self, began: u32) -> Instant {
+        let (started, taken) = (self.facts.agent.started, self.facts.taken);
+        let ran = (taken.saturating_duration_since(started).as_millis() / 10) as u64;
+        let ago = (ran as u32).wrapping_sub(began);
+        started + Duration::from_millis(ran.saturating_sub(ago.into()) * 10)
     }
 
     /// A TimeStamp; 0 if nothing happened, or before the SNMP agent started.

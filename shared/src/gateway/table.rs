@@ -38,7 +38,7 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watched {
     /// When its counters began, from the start of whoever watches, in
-    /// hundredths of a second.
+    /// hundredths of a second modulo 2^32.
     pub began: u32,
     /// When the last octet was seen, seconds since 1970.
     pub active: Option<u32>,

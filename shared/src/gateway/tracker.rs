@@ -287,7 +287,7 @@ impl Tracker {
             }
         }
         let first_look = self.looked.is_none();
-        let began = u32::try_from((now - self.started).as_millis() / 10).unwrap_or(u32::MAX);
+        let began = self.hundredths(now);
         let watched = Watched { began, active: None, renegotiations: 0, furthest: State::Unknown };
         let index = self.last_index;
         if !first_look {
@@ -415,9 +415,9 @@ impl Tracker {
         })));
     }
 
+    /// It wraps after 497 days, as TimeTicks do.
     fn hundredths(&self, now: Instant) -> u32 {
-        let since = now.saturating_duration_since(self.started);
-        u32::try_from(since.as_millis() / 10).unwrap_or(u32::MAX)
+        (now.saturating_duration_since(self.started).as_millis() / 10) as u32
     }
 
     /// Another session may have got the number meanwhile.
@@ -750,6 +750,15 @@ mod tests {
         watch.look(5, [open(1, 10)]);
         assert_eq!(watch.tracker.totals().octets_in, 1010);
         assert_eq!(watch.only().watched.began, 1000);
+    }
+
+    #[test]
+    fn beginning_of_counters_wraps() {
+        let mut watch = Watch::new();
+        watch.look(497 * 86_400, [session(1, State::Lcp)]);
+        assert_eq!(watch.only().watched.began, 4_294_080_000);
+        watch.look(86_400, [session(2, State::Lcp)]);
+        assert_eq!(watch.only().watched.began, (4_302_720_000_u64 - (1 << 32)) as u32);
     }
 
     #[test]

@@ -101,6 +101,24 @@ fn time_stamp_is_the_same_whenever_it_is_asked_for() {
 }
 
 #[test]
+fn counters_that_began_after_497_days_say_so() {
+    let started = Instant::now();
+    let mut facts = synthetic::facts(1, started, SystemTime::now());
+    facts.agent.started = started;
+    facts.taken = started + Duration::from_secs(500 * 86_400);
+    let clock = Clock { uptime: 7, at: facts.taken };
+    let (live, root) = (Live::default(), ROOT.into());
+    let served = Served { facts: &facts, live: &live, root: &root, now: facts.taken, clock };
+    let began = |ago: u64| {
+        let hundredths = (500 * 8_640_000 - ago) as u32;
+        facts.taken.duration_since(served.began(hundredths))
+    };
+    assert_eq!(began(0), Duration::ZERO);
+    assert_eq!(began(123), Duration::from_millis(1230));
+    assert_eq!(began(400 * 8_640_000), Duration::from_secs(400 * 86_400));
+}
+
+#[test]
 fn dates_are_those_of_the_calendar() {
     // `date -u -d @SECONDS` printed these.
     for (seconds, expected) in [
