@@ -84,8 +84,10 @@ struct Kept {
     tracker: Tracker,
     looked: bool,
     logins: Burst,
-    /// GRE packets of the flows that are there.
-    gre_sums: Option<(u64, u64)>,
+    /// GRE packets of the flows that were there when they were last counted.
+    gre_sums: (u64, u64),
+    /// GRE packets so far.
+    gre_packets: (u64, u64),
     is_down: bool,
     is_stale: bool,
     is_full: bool,
@@ -218,7 +220,9 @@ impl Keeper {
             return self.judge(at);
         }
         kept.shown.read = now.instant;
-        kept.add_gre(snapshot.server.as_ref().and_then(|server| server.gre_packets));
+        if let Some(server) = &snapshot.server {
+            kept.add_gre(server.gre_packets);
+        }
         kept.show(snapshot.server, error, &self.config, now);
         let before = kept.tracker.table().len();
         let first = !std::mem::replace(&mut kept.looked, true);
@@ -433,7 +437,8 @@ impl Keeper {
             tracker: Tracker::new(self.started.instant),
             looked: false,
             logins: Burst::default(),
-            gre_sums: None,
+            gre_sums: (0, 0),
+            gre_packets: (0, 0),
             is_down: false,
             is_stale: false,
             is_full: false,
@@ -667,12 +672,14 @@ impl Kept {
     /// The kernel counts by flow: when one ends, the sum of the others is less
     /// than before, and what came on them meanwhile is not told.
     fn add_gre(&mut self, sums: Option<(u64, u64)>) {
-        let Some((received, sent)) = sums else { return };
-        let (received_before, sent_before) =
-            self.gre_sums.replace((received, sent)).unwrap_or((0, 0));
-        let (all_received, all_sent) = self.shown.gre_packets.get_or_insert((0, 0));
-        *all_received = all_received.wrapping_add(received.saturating_sub(received_before));
-        *all_sent = all_sent.wrapping_add(sent.saturating_sub(sent_before));
+        self.shown.gre_packets = sums.map(|(received, sent)| {
+            let (received_before, sent_before) =
+                std::mem::replace(&mut self.gre_sums, (received, sent));
+            let (all_received, all_sent) = &mut self.gre_packets;
+            *all_received = all_received.wrapping_add(received.saturating_sub(received_before));
+            *all_sent = all_sent.wrapping_add(sent.saturating_sub(sent_before));
+            self.gre_packets
+        });
     }
 
     fn show(

@@ -11,7 +11,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::Root;
+use super::{Root, number};
 use crate::net::netlink::{Protocol, dump, recorded};
 use crate::wire::netlink::GreEntry;
 
@@ -59,8 +59,15 @@ pub fn gre_flows(root: &Root) -> io::Result<Vec<GreFlow>> {
 pub struct GrePackets(HashMap<(Ipv4Addr, Ipv4Addr, u16), u64>);
 
 impl GrePackets {
-    /// Sums up what `flows` say.
-    pub fn of(flows: &[GreFlow]) -> Self {
+    /// Sums up what `flows` say; nothing where packets are not counted.
+    pub fn of(root: &Root, flows: &[GreFlow]) -> Option<Self> {
+        let switch = root.read("proc/sys/net/netfilter/nf_conntrack_acct", 32);
+        let is_on = switch.is_ok_and(|text| number::<u8>(&text) == Some(1));
+        let is_counted = is_on || flows.iter().any(|flow| flow.packets.is_some());
+        is_counted.then(|| Self::sum(flows))
+    }
+
+    fn sum(flows: &[GreFlow]) -> Self {
         let mut ways = HashMap::new();
         for flow in flows {
             let there = (flow.source, flow.destination, flow.destination_key);
@@ -207,19 +214,19 @@ mod tests {
             srckey=0x431b dstkey=0x0 mark=0 use=2";
         let flow = parse_line(line).unwrap();
         assert_eq!((flow.packets, flow.reply_packets, flow.replied), (None, None, false));
-        assert_eq!(GrePackets::of(&[flow]).get(flow.source, flow.destination, 0x431b), None);
+        assert_eq!(GrePackets::sum(&[flow]).get(flow.source, flow.destination, 0x431b), None);
     }
 
     #[test]
     fn packets_are_found_by_who_receives_them_and_under_which_call_id() {
-        let packets = GrePackets::of(&flows());
+        let packets = GrePackets::sum(&flows());
         assert_eq!(packets.get(address(3), address(2), 0), Some(21));
         assert_eq!(packets.get(address(2), address(3), 0xb838), Some(19));
         assert_eq!(packets.get(address(2), address(3), 0xc865), Some(2));
         assert_eq!(packets.get(address(3), address(2), 0x80), None);
         // Without the helper the directions are flows of their own.
         let one_way = flows()[1];
-        let twice = GrePackets::of(&[one_way, one_way]);
+        let twice = GrePackets::sum(&[one_way, one_way]);
         assert_eq!(twice.get(address(2), address(3), 0xc865), Some(4));
     }
 

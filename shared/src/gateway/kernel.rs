@@ -21,8 +21,8 @@ pub struct Kernel {
     pub connections: ControlConnections,
     /// Tracked GRE, with what never saw a reply.
     pub gre_flows: Vec<GreFlow>,
-    /// The packets in it.
-    pub gre_packets: GrePackets,
+    /// The packets in it; nothing where they are not counted.
+    pub gre_packets: Option<GrePackets>,
     /// How reading each went.
     pub sources: [Source; 3],
 }
@@ -42,7 +42,10 @@ impl Kernel {
             Source::extra("control connections", SourceState::of(&connections)),
             Source::extra("connection tracking of GRE", SourceState::of(&gre_flows)),
         ];
-        let gre_flows = gre_flows.unwrap_or_default();
+        let gre_packets = match &gre_flows {
+            Ok(flows) => GrePackets::of(root, flows),
+            Err(_) => None,
+        };
         Self {
             links: links
                 .unwrap_or_default()
@@ -50,8 +53,8 @@ impl Kernel {
                 .map(|link| (link.name.clone(), link))
                 .collect(),
             connections: connections.unwrap_or_default(),
-            gre_packets: GrePackets::of(&gre_flows),
-            gre_flows,
+            gre_packets,
+            gre_flows: gre_flows.unwrap_or_default(),
             sources,
         }
     }

@@ -39,7 +39,7 @@ pub fn collect(root: &Root, kernel: &Kernel) -> Snapshot {
         .collect();
     let controls = || listed.iter().filter(|process| process.comm == b"pptpctrl");
     let mut owners = SourceState::Ok;
-    let mut gre_packets = None;
+    let mut gre_packets = kernel.gre_packets.as_ref().map(|_| (0_u64, 0_u64));
     let mut sessions: Vec<_> = controls()
         .map(|control| {
             let pppd = children.get(&control.pid).copied();
@@ -59,8 +59,9 @@ pub fn collect(root: &Root, kernel: &Kernel) -> Snapshot {
             if let Some(connection) = connection {
                 session.peer_port = Some(connection.remote.port());
                 session.control = connection.measured;
-                if let Some((received, sent)) = count_gre(kernel, &session, &connection) {
-                    let (all_received, all_sent) = gre_packets.get_or_insert((0_u64, 0_u64));
+                if let Some((received, sent)) = count_gre(kernel, &session, &connection)
+                    && let Some((all_received, all_sent)) = &mut gre_packets
+                {
                     *all_received = all_received.saturating_add(received);
                     *all_sent = all_sent.saturating_add(sent);
                 }
@@ -148,8 +149,9 @@ fn count_gre(
     let (IpAddr::V4(gateway), Some(caller)) = (connection.local.ip(), session.peer) else {
         return None;
     };
-    let received = kernel.gre_packets.get(caller, gateway, session.local_call_id?);
-    let sent = kernel.gre_packets.get(gateway, caller, session.peer_call_id?);
+    let packets = kernel.gre_packets.as_ref()?;
+    let received = packets.get(caller, gateway, session.local_call_id?);
+    let sent = packets.get(gateway, caller, session.peer_call_id?);
     received.or(sent).map(|_| (received.unwrap_or(0), sent.unwrap_or(0)))
 }
 
@@ -292,6 +294,20 @@ mod tests {
         let pid_file = seen.sources.iter().find(|source| source.name.contains("pptpd.pid"));
         assert_eq!(pid_file.map(|source| &source.state), Some(&SourceState::Stale));
         assert_eq!(seen.sessions.len(), 2);
+    }
+
+    #[test]
+    fn packets_are_none_where_nobody_counts_them() {
+        let scratch = Scratch::of("poptop-two-sessions");
+        let packets = |root| look(&root).server.unwrap().gre_packets;
+        assert!(packets(scratch.root()).is_some_and(|(received, sent)| received > 0 && sent > 0));
+        scratch.change("proc/net/nf_conntrack", Vec::clear);
+        assert_eq!(packets(scratch.root()), None);
+        let switch = "proc/sys/net/netfilter/nf_conntrack_acct";
+        scratch.change(switch, |text| *text = b"1\n".to_vec());
+        assert_eq!(packets(scratch.root()), Some((0, 0)));
+        scratch.remove("proc/net/nf_conntrack");
+        assert_eq!(packets(scratch.root()), None, "it cannot be read");
     }
 
     #[test]

@@ -111,7 +111,8 @@ pub struct Server {
     pub cpu: Option<Duration>,
     /// Sessions it accepts at once, by its configuration.
     pub maximum: Option<u32>,
-    /// GRE packets from and to all callers, by connection tracking.
+    /// GRE packets from and to all callers, by connection tracking; nothing
+    /// where it cannot be read or does not count.
     pub gre_packets: Option<(u64, u64)>,
 }
 

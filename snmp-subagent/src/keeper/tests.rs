@@ -206,6 +206,21 @@ fn counters_begin_anew_with_another_process_alone() {
 }
 
 #[test]
+fn gre_that_is_not_counted_is_absent_and_goes_on_later() {
+    let mut bed = Bed::new("");
+    let mut shown = |gre_packets| {
+        let counted = server(None).map(|server| session::Server { gre_packets, ..server });
+        bed.look_at(counted, [open(1, "alice")]);
+        bed.facts().servers[0].gre_packets
+    };
+    assert_eq!(shown(Some((0, 0))), Some((0, 0)));
+    assert_eq!(shown(Some((10, 20))), Some((10, 20)));
+    assert_eq!(shown(None), None);
+    assert_eq!(shown(Some((15, 25))), Some((15, 25)));
+    assert_eq!(shown(Some((5, 25))), Some((15, 25)), "a flow ended");
+}
+
+#[test]
 fn server_is_named_as_configured_or_after_its_address() {
     let mut bed = Bed::new("");
     bed.look([]);
