@@ -154,25 +154,38 @@ impl Keeper {
             subnets: People::default(),
             flapping: HashMap::new(),
             failures: BTreeMap::new(),
-            probes: Probes::new(&config.probes, now),
+            probes: Probes::default(),
             raised: Vec::new(),
             limiter: Limiter::default(),
             shared: Shared::default(),
             config,
         };
-        keeper.touch(Table::Probe, now);
+        keeper.reconfigure_probes(now);
         keeper
     }
 
     /// Goes on with another configuration. Probes that are configured as
     /// before keep their rows.
     pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
-        self.probes.reconfigure(&config.probes, now);
-        self.touch(Table::Probe, now);
-        self.touch(Table::Radius, now);
         self.config = config;
-        self.trim_history(now);
+        self.reconfigure_probes(now);
+        if self.trim_history() {
+            self.touch(Table::History, now);
+        }
         self.shared = Shared::default();
+    }
+
+    fn reconfigure_probes(&mut self, now: Now) {
+        let before = self.probes.indices();
+        self.probes.reconfigure(&self.config.probes, now);
+        let after = self.probes.indices();
+        for (table, (before, after)) in
+            [Table::Probe, Table::Radius].into_iter().zip(before.into_iter().zip(after))
+        {
+            if before != after {
+                self.touch(table, now);
+            }
+        }
     }
 
     /// All sources were read once more.
@@ -328,6 +341,10 @@ impl Keeper {
             let age = now.instant.saturating_duration_since(kept.shown.read);
             let is_stale = age > settings.stale_after;
             if is_stale != std::mem::replace(&mut kept.is_stale, is_stale) {
+                if !kept.shown.sessions.is_empty() {
+                    // Their rows went with it, or came back.
+                    self.changed[Table::Session as usize] = Some(now.instant);
+                }
                 let name = &kept.shown.name;
                 self.raised.push(if is_stale {
                     let text = format!("{name} was not read for {} s", age.as_secs());
@@ -530,16 +547,18 @@ impl Keeper {
             ended: Some(Arc::clone(&row)),
             ..Alarm::new(alarms::Kind::SessionDown, [index], text)
         });
-        self.history.push_back(row);
-        self.trim_history(now);
+        if self.config.history.rows > 0 {
+            self.history.push_back(row);
+            self.trim_history();
+            self.shared.history = None;
+            self.touch(Table::History, now);
+        }
     }
 
-    fn trim_history(&mut self, now: Now) {
-        while self.history.len() > self.config.history.rows as usize {
-            self.history.pop_front();
-        }
-        self.shared.history = None;
-        self.touch(Table::History, now);
+    /// True when a row went.
+    fn trim_history(&mut self) -> bool {
+        let surplus = self.history.len().saturating_sub(self.config.history.rows as usize);
+        self.history.drain(..surplus).count() > 0
     }
 
     fn watch_flapping(&mut self, user: &Arc<[u8]>, now: Now) {

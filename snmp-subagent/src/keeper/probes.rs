@@ -17,6 +17,7 @@ use crate::probe::{Probe, RadiusRun, Run};
 const RUNS: usize = 100;
 
 /// All of them.
+#[derive(Default)]
 pub(super) struct Probes {
     /// In the order of the configuration.
     watched: Vec<Watched>,
@@ -58,11 +59,12 @@ impl Series {
 }
 
 impl Probes {
-    pub(super) fn new(configured: &[Probe], now: Now) -> Self {
-        let mut probes =
-            Self { watched: Vec::new(), radius: Vec::new(), last_index: 0, last_radius: 0 };
-        probes.reconfigure(configured, now);
-        probes
+    /// Which rows there are: those of the probes, then those of the RADIUS
+    /// servers.
+    pub(super) fn indices(&self) -> [Vec<u32>; 2] {
+        let mut probes: Vec<_> = self.watched.iter().map(|watched| watched.row.index).collect();
+        probes.sort_unstable();
+        [probes, self.radius.iter().map(|row| row.index).collect()]
     }
 
     pub(super) fn reconfigure(&mut self, configured: &[Probe], now: Now) {
@@ -287,6 +289,12 @@ mod tests {
         Config::parse(text).unwrap_or_else(|faults| panic!("{faults:?}")).probes
     }
 
+    fn probes(text: &str) -> Probes {
+        let mut probes = Probes::default();
+        probes.reconfigure(&configured(text), now());
+        probes
+    }
+
     fn now() -> Now {
         Now { instant: Instant::now(), wall: SystemTime::now() }
     }
@@ -313,7 +321,7 @@ mod tests {
 
     #[test]
     fn failure_and_recovery_are_told_once() {
-        let mut probes = Probes::new(&configured(GATEWAY), now());
+        let mut probes = probes(GATEWAY);
         let mut told = Vec::new();
         for state in [State::Ok, State::Critical, State::Critical, State::Unknown, State::Ok] {
             probes.take(&run(state), &mut told);
@@ -327,7 +335,7 @@ mod tests {
 
     #[test]
     fn phases_say_where_a_probe_fails() {
-        let mut probes = Probes::new(&configured(GATEWAY), now());
+        let mut probes = probes(GATEWAY);
         let mut told = Vec::new();
         assert!(probes.take(&run(State::Ok), &mut told));
         assert!(probes.take(&run(State::Critical), &mut told), "a phase came");
@@ -353,7 +361,7 @@ mod tests {
     #[test]
     fn probe_keeps_its_row_through_another_configuration() {
         let other = GATEWAY.replace("gw", "other");
-        let mut probes = Probes::new(&configured(GATEWAY), now());
+        let mut probes = probes(GATEWAY);
         probes.take(&run(State::Ok), &mut Vec::new());
         probes.reconfigure(&configured(&format!("{other}{GATEWAY}")), now());
         let rows = probes.rows();
@@ -375,7 +383,7 @@ mod tests {
             "[[probe]]\nname = \"radius\"\ntype = \"radius\"\nhostname = [\"192.0.2.2\"]\n\
              secret_file = {secret:?}\nmode = [\"status\"]\n"
         );
-        let mut probes = Probes::new(&configured(&text), now());
+        let mut probes = probes(&text);
         std::fs::remove_file(&secret).unwrap();
         let before = probes.radius_rows();
         assert_eq!(before[0].status, OperStatus::Unknown);

@@ -370,3 +370,42 @@ fn changes_of_tables_have_their_time() {
     let changed = bed.facts().agent.changed;
     assert_eq!(changed[Table::History as usize], Some(bed.now.instant));
 }
+
+const PROBE: &str = "[[probe]]\nname = \"gw\"\ntype = \"gre\"\nhostname = \"192.0.2.1\"\n";
+
+#[test]
+fn another_configuration_changes_only_the_tables_that_it_changes() {
+    let mut bed = Bed::new("");
+    assert_eq!(bed.facts().agent.changed, [None; TABLES], "there is no probe");
+    let mut bed = Bed::new(PROBE);
+    bed.look([open(1, "alice"), open(2, "bob")]);
+    bed.look([]);
+    let before = bed.facts().agent.changed;
+    assert!(before[Table::Probe as usize].is_some());
+    let mut changed = |config: &str| -> Vec<_> {
+        bed.pass(1);
+        let config = Config::parse(config).unwrap_or_else(|faults| panic!("{faults:?}"));
+        bed.keeper.reconfigure(Arc::new(config), bed.now);
+        let after = bed.facts().agent.changed;
+        (0..TABLES).filter(|table| after[*table] == Some(bed.now.instant)).collect()
+    };
+    assert_eq!(changed(PROBE), [0; 0]);
+    assert_eq!(changed(&format!("{PROBE}[history]\nrows = 1\n")), [Table::History as usize]);
+    assert_eq!(changed(""), [Table::Probe as usize]);
+}
+
+#[test]
+fn sessions_that_are_too_old_to_be_shown_are_a_change_of_their_table() {
+    let mut bed = Bed::new("");
+    bed.look([open(1, "alice")]);
+    bed.pass(31);
+    let changed = |bed: &mut Bed| bed.facts().agent.changed[Table::Session as usize];
+    assert_eq!(changed(&mut bed), Some(bed.now.instant), "they went");
+    bed.pass(5);
+    bed.keeper.look(
+        Source::Poptop,
+        Snapshot { server: server(None), sessions: vec![open(1, "alice")], sources: Vec::new() },
+        bed.now,
+    );
+    assert_eq!(changed(&mut bed), Some(bed.now.instant), "they came back");
+}
