@@ -63,6 +63,12 @@ impl PartialEq for Probe {
     }
 }
 
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Which check it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -193,8 +199,8 @@ impl Conclusion {
 /// One run of a probe.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Its place in the configuration, from 0 on.
-    pub probe: usize,
+    /// What was run.
+    pub probe: Arc<Probe>,
     /// When it began.
     pub started: SystemTime,
     /// The address that was used; nothing for RADIUS, whose servers have one
@@ -317,13 +323,13 @@ impl Probe {
         check.args.hosts().iter().flat_map(of).collect()
     }
 
-    /// One run on this thread, which needs no runtime. `number` is the probe's
-    /// place in the configuration. When the other end of the pipe `interrupt`
-    /// is closed, the run ends, and says good-bye to whom it speaks with.
-    pub fn run(&self, number: usize, interrupt: OwnedFd) -> Run {
+    /// One run on this thread, which needs no runtime. When the other end of the
+    /// pipe `interrupt` is closed, the run ends, and says good-bye to whom it
+    /// speaks with.
+    pub fn run(self: &Arc<Self>, interrupt: OwnedFd) -> Run {
         let started = SystemTime::now();
         let new = |conclusion: Conclusion| Run {
-            probe: number,
+            probe: Arc::clone(self),
             started,
             address: None,
             state: conclusion.state,

@@ -148,7 +148,7 @@ impl Scheduler {
 /// A probe that is configured.
 struct Slot {
     id: u64,
-    probe: Probe,
+    probe: Arc<Probe>,
     /// Dropping it ends the run.
     running: Option<PipeWriter>,
     last: Option<(State, Option<(Phase, Reason)>)>,
@@ -200,13 +200,14 @@ impl<S: Fn(Run)> Runner<S> {
         let mut before = std::mem::take(&mut self.probes);
         let count = probes.len();
         for (place, probe) in probes.into_iter().enumerate() {
-            let kept = before.iter().position(|slot| slot.probe == probe);
+            let kept = before.iter().position(|slot| *slot.probe == probe);
             let slot = match kept {
                 Some(kept) => before.swap_remove(kept),
                 None => {
                     self.next_id += 1;
                     let share = (place as f64 + self.share) / count as f64;
                     self.plan.add(self.next_id, probe.interval, share, now);
+                    let probe = Arc::new(probe);
                     Slot { id: self.next_id, probe, running: None, last: None }
                 }
             };
@@ -218,12 +219,11 @@ impl<S: Fn(Run)> Runner<S> {
     }
 
     fn begin(&mut self, id: u64) {
-        let Some(place) = self.probes.iter().position(|slot| slot.id == id) else { return };
-        let slot = &mut self.probes[place];
+        let Some(slot) = self.probes.iter_mut().find(|slot| slot.id == id) else { return };
         let begun = pipe().and_then(|(interrupt, running)| {
             let (probe, orders) = (slot.probe.clone(), self.orders.clone());
             let work = move || {
-                let run = || probe.run(place, interrupt.into());
+                let run = || probe.run(interrupt.into());
                 let run = catch_unwind(AssertUnwindSafe(run)).ok();
                 let _ = orders.send(Order::Finished(id, run));
             };
@@ -242,9 +242,8 @@ impl<S: Fn(Run)> Runner<S> {
 
     fn finish(&mut self, id: u64, run: Option<Run>) {
         self.plan.finished(id, Instant::now());
-        // The configuration may have moved the probe, or taken it away.
-        let Some(place) = self.probes.iter().position(|slot| slot.id == id) else { return };
-        let slot = &mut self.probes[place];
+        // The configuration may have taken the probe away.
+        let Some(slot) = self.probes.iter_mut().find(|slot| slot.id == id) else { return };
         slot.running = None;
         let Some(run) = run else {
             self.log.say(Level::Error, &topic(&slot.probe), "internal error (please report)");
@@ -256,7 +255,7 @@ impl<S: Fn(Run)> Runner<S> {
             self.log.say(level, &topic(&slot.probe), &run.text);
             slot.last = verdict;
         }
-        (self.sink)(Run { probe: place, ..run });
+        (self.sink)(run);
     }
 }
 

@@ -112,7 +112,7 @@ fn main() {
     });
     drop_all().expect("rights can be given up");
     let (interrupt, _other_end) = std::io::pipe().expect("a pipe");
-    without_right(&config.probes[1].run(1, interrupt.into()));
+    without_right(&Arc::new(config.probes[1].clone()).run(interrupt.into()));
     // In the words of the standard harness, which whoever sums up tests reads:
     // healthy, with a fault, without the right.
     let seconds = started.elapsed().as_secs_f64();
@@ -126,30 +126,30 @@ async fn next(runs: &mut mpsc::UnboundedReceiver<Run>) -> Run {
     timeout(PATIENCE, runs.recv()).await.expect("a run in time").expect("the scheduler runs")
 }
 
-async fn of_each(runs: &mut mpsc::UnboundedReceiver<Run>) -> BTreeMap<usize, Run> {
+async fn of_each(runs: &mut mpsc::UnboundedReceiver<Run>) -> BTreeMap<String, Run> {
     let mut first = BTreeMap::new();
     while first.len() < 4 {
         let run = next(runs).await;
-        first.entry(run.probe).or_insert(run);
+        first.entry(run.probe.name.clone()).or_insert(run);
     }
     first
 }
 
-fn healthy(runs: &BTreeMap<usize, Run>) {
+fn healthy(runs: &BTreeMap<String, Run>) {
     for run in runs.values() {
         assert_eq!((run.state, run.failure), (State::Ok, None), "{}", run.text);
         assert!(run.time.is_some(), "{}", run.text);
     }
     let address = Some(([127, 0, 0, 1], 1723).into());
-    assert_eq!([runs[&0].address, runs[&2].address], [address; 2]);
-    assert!(runs[&0].text.starts_with("PPTP CONTROL OK - "), "{}", runs[&0].text);
-    assert!(runs[&0].echo_rtt.is_some() && runs[&0].loss.is_none());
-    assert_eq!(runs[&1].loss, Some(Loss { sent: 4, lost: 0 }));
-    assert!(runs[&1].lcp_rtt.is_some() && runs[&1].lcp_jitter.is_some());
-    assert!(runs[&2].phases.iter().any(|(phase, _)| *phase == Phase::Ipcp));
-    assert!(runs[&2].text.contains("MPPE 128 bit stateless"), "{}", runs[&2].text);
+    assert_eq!([runs["control"].address, runs["auth"].address], [address; 2]);
+    assert!(runs["control"].text.starts_with("PPTP CONTROL OK - "), "{}", runs["control"].text);
+    assert!(runs["control"].echo_rtt.is_some() && runs["control"].loss.is_none());
+    assert_eq!(runs["gre"].loss, Some(Loss { sent: 4, lost: 0 }));
+    assert!(runs["gre"].lcp_rtt.is_some() && runs["gre"].lcp_jitter.is_some());
+    assert!(runs["auth"].phases.iter().any(|(phase, _)| *phase == Phase::Ipcp));
+    assert!(runs["auth"].text.contains("MPPE 128 bit stateless"), "{}", runs["auth"].text);
     let services: Vec<_> =
-        runs[&3].radius.iter().map(|run| (run.service, run.port, run.failure)).collect();
+        runs["radius"].radius.iter().map(|run| (run.service, run.port, run.failure)).collect();
     let expected = [
         (Service::Auth, 1812, None),
         (Service::Acct, 1813, None),
@@ -157,7 +157,7 @@ fn healthy(runs: &BTreeMap<usize, Run>) {
         (Service::Status, 1813, None),
     ];
     assert_eq!(services, expected);
-    let login = &runs[&3].radius[0];
+    let login = &runs["radius"].radius[0];
     assert_eq!((login.requests, login.accepts, login.rejects), (1, 1, 0));
     assert!(login.round_trip_time.is_some());
 }
@@ -166,7 +166,7 @@ async fn with_fault(runs: &mut mpsc::UnboundedReceiver<Run>) {
     loop {
         let run = next(runs).await;
         // One may have been under way before.
-        if run.probe == 1 && run.state != State::Ok {
+        if run.probe.name == "gre" && run.state != State::Ok {
             assert_eq!(run.state, State::Critical);
             assert_eq!(run.failure.map(|(phase, _)| phase), Some(Phase::Gre), "{}", run.text);
             assert!(run.text.contains("GRE"), "{}", run.text);

@@ -189,7 +189,7 @@ async fn what_can_change_does_and_what_cannot_is_named() {
     while fixtures.source.runs.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(fixtures.source.runs.lock().unwrap()[0].probe, 0);
+    assert_eq!(fixtures.source.runs.lock().unwrap()[0].probe.name, "a");
     daemon.end().await;
 }
 

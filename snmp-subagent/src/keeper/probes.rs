@@ -111,9 +111,11 @@ impl Probes {
         self.radius = rows;
     }
 
-    /// True when a phase was reached for the first time.
+    /// True when a phase was reached for the first time. Runs of a probe that
+    /// is not configured, or not any more, say nothing.
     pub(super) fn take(&mut self, run: &Run, raised: &mut Vec<Alarm>) -> bool {
-        let Some(watched) = self.watched.get_mut(run.probe) else { return false };
+        let mut all = self.watched.iter_mut();
+        let Some(watched) = all.find(|watched| watched.probe == *run.probe) else { return false };
         let phases = watched.row.phases.len();
         watched.take(run, raised);
         let new_phase = watched.row.phases.len() != phases;
@@ -300,10 +302,14 @@ mod tests {
     }
 
     fn run(state: State) -> Run {
+        run_of(GATEWAY, state)
+    }
+
+    fn run_of(text: &str, state: State) -> Run {
         let failure = (state == State::Critical).then_some((Phase::Gre, Reason::GreInboundSilent));
         let time = Duration::from_millis(38);
         Run {
-            probe: 0,
+            probe: configured(text).remove(0).into(),
             started: SystemTime::now(),
             address: Some(SocketAddr::from(([192, 0, 2, 1], 1723))),
             state,
@@ -367,8 +373,12 @@ mod tests {
         let rows = probes.rows();
         let found: Vec<_> = rows.iter().map(|row| (row.index, &*row.name, row.successes)).collect();
         assert_eq!(found, [(1, "gw", 1), (2, "other", 0)]);
-        probes.take(&Run { probe: 1, ..run(State::Ok) }, &mut Vec::new());
-        assert_eq!(probes.rows()[0].successes, 2, "runs are counted in the configuration's order");
+        let elsewhere = GATEWAY.replace("192.0.2.1", "192.0.2.2");
+        for text in [GATEWAY, &elsewhere, &other] {
+            probes.take(&run_of(text, State::Ok), &mut Vec::new());
+        }
+        let successes: Vec<_> = probes.rows().iter().map(|row| row.successes).collect();
+        assert_eq!(successes, [2, 1], "a run belongs to what was run");
     }
 
     #[test]
@@ -410,7 +420,8 @@ mod tests {
         let mut told = Vec::new();
         for (accepts, failure) in [(1, None), (0, silent), (0, silent), (1, None)] {
             let radius = vec![radius(accepts, failure)];
-            probes.take(&Run { radius, ..run(State::Ok) }, &mut told);
+            let probe = probes.watched[0].probe.clone().into();
+            probes.take(&Run { probe, radius, ..run(State::Ok) }, &mut told);
         }
         let kinds: Vec<_> = told.iter().map(|alarm| alarm.kind).collect();
         assert_eq!(kinds, [Kind::RadiusDown, Kind::RadiusUp]);

@@ -107,7 +107,7 @@ fn a_run_that_fails_is_what_the_check_would_say() {
     let (scheduler, runs, lines) = scheduler(&control("closed", port));
     let run = runs.recv_timeout(PATIENCE).unwrap();
     scheduler.stop();
-    assert_eq!((run.probe, run.state), (0, State::Critical));
+    assert_eq!((&*run.probe.name, run.state), ("closed", State::Critical));
     assert_eq!(run.failure, Some((Phase::Connect, Reason::Refused)));
     assert!(run.text.starts_with("PPTP CONTROL CRITICAL - "), "{}", run.text);
     assert!(!run.text.contains('|'), "{}", run.text);
@@ -146,9 +146,9 @@ fn a_probe_that_stays_keeps_its_run_and_one_that_goes_is_ended() {
     // The run that was ended says good-bye and closes.
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut &gone, &mut rest).unwrap();
-    // The other one learns that its gateway is gone, and is the second now.
+    // The other one learns that its gateway is gone, and is itself still.
     drop(stayed);
-    let run = runs.iter().find(|run| run.text.contains("CRITICAL") && run.probe == 1).unwrap();
+    let run = runs.iter().find(|run| run.probe.name == "stays").unwrap();
     assert_eq!(run.failure.map(|(phase, _)| phase), Some(Phase::Control));
     scheduler.stop();
 }
