@@ -233,6 +233,8 @@ impl Keeper {
             return self.judge(at);
         }
         kept.shown.read = now.instant;
+        // The sessions themselves tell, from now on.
+        kept.shown.counted.lcp_timeouts.get_or_insert(0);
         if let Some(server) = &snapshot.server {
             kept.add_gre(server.gre_packets);
         }
@@ -526,8 +528,8 @@ impl Keeper {
         if ended.cause == TerminateCause::LcpTimeout {
             let failed = Failed { reason: Reason::Silent, user: &user, peer: session.peer };
             self.fail(server, failed, now);
-            if let Some(kept) = self.servers.iter_mut().find(|kept| kept.shown.index == server) {
-                let timeouts = kept.shown.counted.lcp_timeouts.get_or_insert(0);
+            let kept = self.servers.iter_mut().find(|kept| kept.shown.index == server);
+            if let Some(timeouts) = kept.and_then(|kept| kept.shown.counted.lcp_timeouts.as_mut()) {
                 *timeouts = timeouts.wrapping_add(1);
             }
         }

@@ -294,6 +294,7 @@ fn rejected_logins_above_the_rate_are_told_and_when_they_are_over() {
 fn caller_without_gre_is_a_failure() {
     let mut bed = Bed::new("");
     bed.look([]);
+    assert_eq!(bed.facts().servers[0].counted.lcp_timeouts, Some(0), "the first one counts");
     for _ in 0..7 {
         bed.look([starting(1, State::Lcp)]);
     }
