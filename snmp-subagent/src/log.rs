@@ -4,7 +4,7 @@
 //! may come from anywhere, so only printable ASCII goes out as it is. What is
 //! said of one topic again and again is said once, and counted until something
 //! else is said of it. A pipe that is full because nobody reads it loses lines
-//! and holds nobody up.
+//! and holds nobody up; how many were lost is said when it takes some again.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -44,6 +44,28 @@ struct State {
     out: Box<dyn Write + Send>,
     /// What was said last of each topic, and how often since.
     topics: BTreeMap<String, (String, u64)>,
+    /// Lines that were not taken, or not as a whole.
+    lost: u64,
+    /// What was taken last is the beginning of a line.
+    is_torn: bool,
+}
+
+impl State {
+    /// Writes a line; false when it was not taken as a whole.
+    fn put(&mut self, line: &str) -> bool {
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            match self.out.write(rest) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+                Ok(taken) => {
+                    rest = &rest[taken..];
+                    self.is_torn = !rest.is_empty();
+                }
+            }
+        }
+        rest.is_empty()
+    }
 }
 
 impl Log {
@@ -55,7 +77,8 @@ impl Log {
 
     /// To any writer; each line with its level in front if `is_prefixed`.
     pub fn to(out: Box<dyn Write + Send>, is_prefixed: bool, is_verbose: bool) -> Self {
-        Self { is_prefixed, is_verbose, state: Mutex::new(State { out, topics: BTreeMap::new() }) }
+        let state = State { out, topics: BTreeMap::new(), lost: 0, is_torn: false };
+        Self { is_prefixed, is_verbose, state: Mutex::new(state) }
     }
 
     /// Says `text` of `topic`, unless that was said of it last.
@@ -76,9 +99,9 @@ impl Log {
         let before = state.topics.insert(topic.to_owned(), (text.to_owned(), 0));
         if let Some((last, times @ 1..)) = before {
             let text = format!("said {times} times more: {last}");
-            self.write(&mut state.out, level, topic, &text);
+            self.write(&mut state, level, topic, &text);
         }
-        self.write(&mut state.out, level, topic, text);
+        self.write(&mut state, level, topic, text);
     }
 
     /// Forgets what was said of `topic`, so that it is said again.
@@ -87,7 +110,20 @@ impl Log {
         state.topics.remove(topic);
     }
 
-    fn write(&self, out: &mut dyn Write, level: Level, topic: &str, text: &str) {
+    fn write(&self, state: &mut State, level: Level, topic: &str, text: &str) {
+        if state.lost > 0 {
+            let text = format!("lines lost, for nobody read them: {}", state.lost);
+            let end = if state.is_torn { "\n" } else { "" };
+            if state.put(&format!("{end}{}", self.line(Level::Warning, "log", &text))) {
+                state.lost = 0;
+            }
+        }
+        if !state.put(&self.line(level, topic, text)) {
+            state.lost += 1;
+        }
+    }
+
+    fn line(&self, level: Level, topic: &str, text: &str) -> String {
         let mut line = if self.is_prefixed { format!("<{}>", level as u8) } else { String::new() };
         let whole = topic.chars().chain(": ".chars()).chain(text.chars());
         for letter in whole.take(LONGEST_LINE) {
@@ -97,8 +133,7 @@ impl Log {
             }
         }
         line.push('\n');
-        // There is nobody to tell.
-        let _ = out.write_all(line.as_bytes());
+        line
     }
 }
 
@@ -190,5 +225,58 @@ pub(crate) mod tests {
         let text = io::read_to_string(reader).unwrap();
         assert!(text.starts_with("probe: 0 "));
         assert!(!text.contains("9999 "));
+    }
+
+    #[test]
+    fn lines_that_were_lost_are_counted() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let log = Log::to(Box::new(Unhurried(writer)), false, false);
+        for number in 0..10_000 {
+            log.say(Level::Error, "probe", &number.to_string());
+        }
+        let mut octets = vec![0; 1 << 20];
+        let length = io::Read::read(&mut reader, &mut octets).unwrap();
+        let lost = 10_000 - octets[..length].iter().filter(|octet| **octet == b'\n').count();
+        log.say(Level::Error, "probe", "once more");
+        log.say(Level::Error, "probe", "and again");
+        drop(log);
+        let text = io::read_to_string(reader).unwrap();
+        let expected = format!(
+            "log: lines lost, for nobody read them: {lost}\nprobe: once more\n\
+             probe: and again\n"
+        );
+        assert!(lost > 0);
+        assert_eq!(text, expected);
+    }
+
+    /// Takes so many octets in all, then for one time none, then all.
+    struct Narrow(Lines, usize);
+
+    impl Write for Narrow {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            if self.1 == 0 {
+                self.1 = usize::MAX;
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = octets.len().min(self.1);
+            self.1 -= taken;
+            self.0.write(&octets[..taken])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn line_behind_a_torn_one_stands_alone() {
+        let lines = Lines::default();
+        let log = Log::to(Box::new(Narrow(lines.clone(), 9)), false, false);
+        log.say(Level::Error, "probe", "torn in two");
+        log.say(Level::Error, "probe", "whole");
+        assert_eq!(
+            lines.text(),
+            "probe: to\nlog: lines lost, for nobody read them: 1\nprobe: whole\n"
+        );
     }
 }
