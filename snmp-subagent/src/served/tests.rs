@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
 
+use pptp_probe::gateway::session::{Key, Session};
+use pptp_probe::gateway::tracker::Tracker;
 use proptest::prelude::*;
 
 use super::*;
 use crate::ROOT;
+use crate::facts::Counted;
 use crate::mib_text::{Mib, PROBE_TC_MIB, SESSION_MIB};
 use crate::synthetic;
 use crate::view::MapView;
@@ -50,6 +53,75 @@ fn what_is_served_is_what_the_mib_defines() {
         assert_eq!(mib.misfits(&found), [""; 0]);
         assert_eq!(mib.unserved(&found.keys().collect::<Vec<_>>()), [""; 0]);
     });
+}
+
+/// What is known of a gateway that tells as little as possible.
+fn taciturn(now: Instant) -> Facts {
+    let wall = SystemTime::now();
+    let facts = synthetic::facts(1, now, wall);
+    let mut tracker = Tracker::new(now);
+    tracker.update([Session::new(Key::counted(1))], now, wall);
+    let mut history = HistoryRow::clone(&facts.history[0]);
+    history.ended.record.index = 0;
+    history.ended.record.session = Session::new(Key::counted(1));
+    let seen = Seen { auth_failures: None, quota: None, ..facts.users[0].seen };
+    let phase = PhaseRow { time: None, ..facts.probes[0].phases[0] };
+    Facts {
+        servers: vec![Server {
+            listen: None,
+            start: None,
+            memory: None,
+            cpu: None,
+            maximum: None,
+            gre_packets: None,
+            counted: Counted::default(),
+            sessions: tracker.table().clone(),
+            ..facts.servers[0].clone()
+        }],
+        history: [history.into()].into(),
+        users: [UserRow { seen, ..facts.users[0].clone() }].into(),
+        subnets: [SubnetRow { seen, ..facts.subnets[0].clone() }].into(),
+        probes: [ProbeRow {
+            address: None,
+            last: None,
+            state: None,
+            failure: None,
+            time: None,
+            lcp_rtt: None,
+            lcp_jitter: None,
+            loss: None,
+            echo_rtt: None,
+            phases: vec![phase],
+            ..facts.probes[0].clone()
+        }]
+        .into(),
+        radius: [RadiusRow { address: None, rtt: None, ..facts.radius[0].clone() }].into(),
+        ..facts
+    }
+}
+
+#[test]
+fn what_may_be_absent_is_so_by_its_description() {
+    let mib = Mib::parse(&[PROBE_TC_MIB, SESSION_MIB]).unwrap();
+    let (now, live, root) = (Instant::now(), Live::default(), ROOT.into());
+    let facts = Facts { stale_after: Duration::from_secs(15), ..taciturn(now) };
+    let clock = Clock { uptime: 100_000, at: now };
+    let absent = |facts: &Facts, later| {
+        let served = Served { facts, live: &live, root: &root, now: now + later, clock };
+        let found = walk(&served).into_keys().collect::<Vec<_>>();
+        mib.unserved(&found.iter().collect::<Vec<_>>())
+    };
+    let mut names = absent(&facts, Duration::ZERO);
+    assert!(names.len() > 50, "{names:?}");
+    let full = Facts { servers: synthetic::facts(1, now, facts.wall).servers, ..facts };
+    let stale = absent(&full, Duration::from_secs(16)).into_iter();
+    // That its sessions have no rows is said of the table.
+    names.extend(stale.filter(|name| name.starts_with("pptpServer")));
+    for name in names {
+        let (_, definition) = SESSION_MIB.split_once(&format!("\n{name} OBJECT-TYPE")).unwrap();
+        let (definition, _) = definition.split_once("::=").unwrap();
+        assert!(definition.to_ascii_lowercase().contains("absent"), "{name}");
+    }
 }
 
 #[test]
