@@ -85,6 +85,8 @@ struct Step {
 struct Way {
     /// From the start, or the SYN where that is not known, to the address.
     total: i64,
+    /// Likewise to the caller's first LCP Terminate-Request.
+    hang_up: Option<i64>,
     round_trip: i64,
     steps: Vec<Step>,
 }
@@ -108,6 +110,9 @@ fn report(way: &Way) -> String {
         let _ = writeln!(text, "{name} {:.6}", value as f64 / 1e6);
     }
     let _ = writeln!(text, "round_trips {round_trips}");
+    if let Some(hang_up) = way.hang_up {
+        let _ = writeln!(text, "hang_up_after {:.6}", hang_up as f64 / 1e6);
+    }
     for step in &way.steps {
         let who = match (step.gateways_turn, step.round_trip) {
             (true, true) => "gateway, a round trip",
@@ -165,7 +170,11 @@ fn walk(events: &[Event], start: Option<i64>) -> Result<Way, String> {
         to: name(events[syn]),
     });
     steps.reverse();
-    Ok(Way { total: events[end].time - begin, round_trip, steps })
+    let hang_up = events
+        .iter()
+        .find(|event| !event.from_gateway && matches!(event.kind, Kind::Ppp(LCP, 5, _)))
+        .map(|event| event.time - begin);
+    Ok(Way { total: events[end].time - begin, hang_up, round_trip, steps })
 }
 
 fn position(events: &[Event], wanted: impl Fn(&Event) -> bool) -> Option<usize> {
@@ -455,6 +464,17 @@ mod tests {
         assert!(matches!(answers[..], [step] if step.round_trip), "{way:?}");
         let text = report(&way);
         assert!(text.contains("\nround_trips "), "{text}");
+    }
+
+    #[test]
+    fn the_caller_hangs_up_after_what_it_came_for() {
+        let way_of = |name| way(name).unwrap();
+        let polite = way_of("success-pap.pcap");
+        assert!(polite.hang_up.unwrap() > polite.total, "{polite:?}");
+        assert!(report(&polite).contains("\nhang_up_after "));
+        let killed = way_of("client-killed.pcap");
+        assert_eq!(killed.hang_up, None);
+        assert!(!report(&killed).contains("hang_up"));
     }
 
     #[test]
