@@ -7,7 +7,7 @@ use pptp_probe::plugin::Context;
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::tunnel::dns::DnsSeen;
 use pptp_probe::probe::tunnel::echoes::Echoes;
-use pptp_probe::probe::tunnel::path_mtu::Bound;
+use pptp_probe::probe::tunnel::path_mtu::{self, Bound, Clamp};
 use pptp_probe::probe::tunnel::url::{Host, HostPort, Url};
 use pptp_probe::probe::tunnel::way::Answer;
 use pptp_probe::probe::tunnel::web::{Step as WebStep, WebSeen};
@@ -437,33 +437,31 @@ impl Judge<'_> {
     /// they pass in pieces, that is worth a remark.
     fn path_mtu(&self, seen: &PathMtu) -> Sub {
         let negotiated = usize::from(seen.negotiated);
-        let passes = seen.fragmented.as_ref().or(seen.to_host.as_ref());
-        let hole = seen
-            .fragmented
-            .iter()
-            .chain(&seen.to_host)
-            .filter(|found| found.black_hole)
-            .filter_map(|found| found.largest)
-            .min();
-        let none = seen.whole.both.is_none() && passes.is_none_or(|found| found.largest.is_none());
-        let mut sub = if none {
+        let hole = |found: &Option<path_mtu::Found>| {
+            let found = found.filter(|found| found.black_hole)?;
+            found.largest.filter(|limit| *limit < negotiated)
+        };
+        let to_host = seen.to_host.and_then(|found| found.largest);
+        let limit = match (hole(&seen.fragmented), hole(&seen.to_host)) {
+            (Some(limit), host) if host.is_none_or(|host| host >= limit) => {
+                Some((limit, format!(" ({})", mtu_words(seen))))
+            }
+            (_, host) => host.map(|limit| (limit, " to the host".to_owned())),
+        };
+        let mut sub = if seen.whole.both.is_none() && to_host.is_none() {
             let text =
                 "no packet of 128 octets and more comes back from the gateway's inner address";
             Sub::failed("mtu", Phase::Data, Reason::InnerSilent, text)
-        } else if let Some(limit) = hole.filter(|limit| *limit < negotiated) {
+        } else if let Some((limit, which)) = limit {
             let text = format!(
-                "packets above {limit} octets vanish without a word, and LCP allows {negotiated}: set MRU {limit}, MSS clamp {}",
+                "packets above {limit} octets{which} vanish without a word, and LCP allows {negotiated}: set MRU {limit}, MSS clamp {}",
                 limit.saturating_sub(40)
             );
             Sub::failed("mtu", Phase::Data, Reason::MtuBlackHole, text)
         } else {
-            let advice = seen.whole.clamp(seen.negotiated).map(|clamp| {
-                format!(
-                    ", LCP allows {negotiated}, larger ones go in fragments: set MRU {}, MSS clamp {}",
-                    clamp.mtu, clamp.mss
-                )
-            });
-            Sub::ok("mtu", format!("{}{}", mtu_words(seen), advice.unwrap_or_default()))
+            let host = to_host.map(|octets| format!(", {octets} to the host")).unwrap_or_default();
+            let text = format!("{}{host}{}", mtu_words(seen), mtu_advice(seen).unwrap_or_default());
+            Sub::ok("mtu", text)
         };
         let octets = [
             ("mtu_up", seen.whole.up.map(|bound| bound.octets)),
@@ -530,18 +528,33 @@ fn rate_words(rate: f64) -> String {
     }
 }
 
-/// `1456 octets pass up, 1456 down`.
+/// `1459 octets pass whole up, 1456 down`.
 fn mtu_words(seen: &PathMtu) -> String {
     let words = |bound: Option<Bound>| match bound {
         Some(Bound { octets, exact: true }) => octets.to_string(),
         Some(Bound { octets, exact: false }) => format!("at least {octets}"),
         None => "nothing".to_owned(),
     };
-    let host = match seen.to_host.as_ref().and_then(|found| found.largest) {
-        Some(largest) => format!(", {largest} to the host"),
-        None => String::new(),
+    let (up, down) = (seen.whole.up, seen.whole.down);
+    if up == down {
+        return format!("{} octets pass whole", words(up));
+    }
+    format!("{} octets pass whole up, {} down", words(up), words(down))
+}
+
+/// What becomes of larger packets that LCP allows, and what to set.
+fn mtu_advice(seen: &PathMtu) -> Option<String> {
+    let Clamp { mtu, mss } = seen.whole.clamp(seen.negotiated)?;
+    let in_fragments = seen.fragmented.and_then(|found| found.largest);
+    let larger = match in_fragments.filter(|octets| *octets > mtu.into()) {
+        Some(octets) => {
+            let noticed = if seen.reassembled { ", as they come from the gateway" } else { "" };
+            let allowed = if octets < usize::from(seen.negotiated) { "" } else { " as LCP allows" };
+            format!("; larger ones, up to {octets}{allowed}, only in fragments{noticed}")
+        }
+        None => format!(", but LCP allows {}", seen.negotiated),
     };
-    format!("{} octets pass up, {} down{host}", words(seen.whole.up), words(seen.whole.down))
+    Some(format!("{larger}: set MRU {mtu}, MSS clamp {mss}"))
 }
 
 /// What came out of the tunnel that nobody wanted.

@@ -68,8 +68,9 @@ pub enum Input {
 pub struct Fragments(Rc<UdpSocket>);
 
 impl Fragments {
-    /// Allowed, it is as the system has it by default. Forbidden, it is fragmented neither here nor on its way, and what is too
-    /// large for this host's own link is lost.
+    /// Allowed, it is as the system has it by default. Forbidden, it is
+    /// fragmented neither here nor on its way, and what is too large for this
+    /// host's own link is lost.
     ///
     /// # Errors
     /// The system's.
@@ -77,6 +78,13 @@ impl Fragments {
         let mode = if allowed { Ipv4PathMtuDiscovery::WANT } else { Ipv4PathMtuDiscovery::PROBE };
         set_ip_mtu_discover(&self.0, mode)?;
         Ok(())
+    }
+
+    /// The largest datagram that this host sends to the gateway in one piece,
+    /// in octets, with its IP header.
+    pub fn path_mtu(&self) -> Option<usize> {
+        let mtu = getsockopt(&self.0, sockopt::IpMtu).ok()?;
+        usize::try_from(mtu).ok()
     }
 }
 
@@ -145,13 +153,6 @@ impl GreSocket {
     /// The switch for fragmentation of what we send, which outlives this value.
     pub fn fragments(&self) -> Fragments {
         Fragments(self.socket.clone())
-    }
-
-    /// The largest datagram that this host sends to the gateway in one piece,
-    /// in octets, with its IP header.
-    pub fn path_mtu(&self) -> Option<u16> {
-        let mtu = getsockopt(&self.socket, sockopt::IpMtu).ok()?;
-        u16::try_from(mtu).ok()
     }
 
     /// Sends the payload of a datagram. A full buffer loses it, as the path

@@ -534,24 +534,21 @@ impl Drop for EchoPinger {
 /// LCP Discard-Requests, which nobody answers but GRE acknowledges.
 pub struct Discards {
     inside: Inside,
-    sequence: Option<u32>,
 }
 
 impl Discards {
     /// Through this tunnel.
     pub fn new(inside: &Inside) -> Self {
-        Self { inside: inside.clone(), sequence: None }
+        Self { inside: inside.clone() }
     }
 }
 
 impl Acknowledged for Discards {
-    fn send(&mut self, length: usize) {
-        self.sequence =
-            self.inside.with_tunnel(|tunnel, now| tunnel.send_discard_like(length, now));
+    fn send(&mut self, length: usize) -> Option<u32> {
+        self.inside.with_tunnel(|tunnel, now| tunnel.send_discard_like(length, now))
     }
 
-    async fn acknowledged(&mut self, until: Instant) -> bool {
-        let Some(sequence) = self.sequence else { return false };
+    async fn acknowledged(&mut self, sequence: u32, until: Instant) -> bool {
         let reached = |session: &Session| session.over || session.tunnel.is_acknowledged(sequence);
         let arrived = timeout_at(until.into(), self.inside.until(reached)).await.is_ok();
         arrived && !self.inside.session.borrow().over

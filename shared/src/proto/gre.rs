@@ -49,6 +49,8 @@ pub struct Counters {
     pub octets_sent: u64,
     /// Octets of PPP frames received.
     pub octets_received: u64,
+    /// Octets of the largest packet that arrived, its GRE header included.
+    pub largest_received: usize,
     /// Acknowledgements sent alone.
     pub acks_sent: u64,
     /// Packets that carried an acknowledgement of something we sent.
@@ -97,6 +99,7 @@ pub struct GreChannel {
     inbox: VecDeque<Vec<u8>>,
     ack_at: Option<Instant>,
     ack_due: bool,
+    always_acknowledges: bool,
 }
 
 impl GreChannel {
@@ -124,6 +127,7 @@ impl GreChannel {
             inbox: VecDeque::new(),
             ack_at: None,
             ack_due: false,
+            always_acknowledges: false,
         }
     }
 
@@ -160,6 +164,12 @@ impl GreChannel {
         before(sequence, self.acknowledged)
     }
 
+    /// Has every packet carry an acknowledgement, also of what is acknowledged
+    /// already, so that all headers are equally long.
+    pub fn acknowledge_always(&mut self, always: bool) {
+        self.always_acknowledges = always;
+    }
+
     /// Queues a PPP frame.
     pub fn send(&mut self, frame: Vec<u8>, _now: Instant) {
         if self.queue.len() == QUEUE {
@@ -179,6 +189,7 @@ impl GreChannel {
             self.counters.wrong_call_id += 1;
             return;
         }
+        self.counters.largest_received = self.counters.largest_received.max(octets.len());
         if let Some(acknowledgment) = packet.acknowledgment {
             self.receive_ack(acknowledgment, now);
         }
@@ -211,7 +222,7 @@ impl GreChannel {
         if frame.is_none() && !self.ack_due {
             return None;
         }
-        let acknowledge = self.ack_due || self.ack_at.is_some();
+        let acknowledge = self.ack_due || self.ack_at.is_some() || self.always_acknowledges;
         self.ack_due = false;
         self.ack_at = None;
         let sequence = frame.is_some().then_some(self.next_sequence);
@@ -399,6 +410,25 @@ mod tests {
         let packet = Packet::parse(&octets).unwrap();
         assert_eq!((packet.sequence, packet.acknowledgment), (None, Some(1)));
         assert_eq!(c.counters().acks_sent, 1);
+    }
+
+    #[test]
+    fn every_packet_acknowledges_where_all_shall_be_equally_long() {
+        let now = Instant::now();
+        let mut c = channel(now);
+        c.acknowledge_always(true);
+        let mut sent = |c: &mut GreChannel| {
+            c.send(vec![2], now);
+            let octets = c.poll_transmit(now).unwrap();
+            (Packet::parse(&octets).unwrap().acknowledgment, octets.len())
+        };
+        assert_eq!(sent(&mut c), (None, 13));
+        c.handle_input(&data(0, &[1; 40]), now);
+        assert_eq!(c.counters().largest_received, 12 + 40);
+        assert_eq!((sent(&mut c), sent(&mut c)), ((Some(0), 17), (Some(0), 17)));
+        c.acknowledge_always(false);
+        assert_eq!(sent(&mut c), (None, 13));
+        assert_eq!(c.poll_transmit(now), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use self::dns::DnsSeen;
 use self::echoes::{Echoes, Plan};
-use self::path_mtu::Directions;
+use self::path_mtu::{Bisection, Directions};
 use self::throughput::{Bulk, Throughput};
 use self::url::{Amount, Host, HostPort};
 use self::way::{Pinger, Segments, Way, now};
@@ -48,13 +48,11 @@ const SMALL_BUFFER: usize = 16 << 10;
 /// From one echo to the next while a session is only kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The smallest packet of a search, which is taken to pass.
-const SURELY: usize = 128;
 /// The largest, in octets: there is no larger one on Ethernet.
 const ETHERNET: usize = 1_500;
-/// How long a packet of a search is waited for: longer than pptpd holds what
-/// follows a gap.
-const TRY_TIMEOUT: Duration = Duration::from_millis(400);
+/// How long a search repeats small packets before it gives up: several times
+/// as long as pptpd holds what follows a gap.
+const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Ports of the services that take or give octets without end (RFC 863, RFC 864).
 const DISCARD: u16 = 9;
@@ -183,6 +181,9 @@ pub struct PathMtu {
     /// There and back in GRE packets that may be fragmented, where that was
     /// tried because not everything passes whole.
     pub fragmented: Option<path_mtu::Found>,
+    /// GRE from the gateway was larger than what passes the link of this host:
+    /// it came in fragments.
+    pub reassembled: bool,
     /// To the host that is pinged and back, where that is not the gateway.
     pub to_host: Option<path_mtu::Found>,
 }
@@ -440,42 +441,60 @@ impl User<'_> {
     }
 
     /// First in GRE packets that may not be fragmented, both ways and upwards
-    /// alone; then, as any client sends them, in such that may.
+    /// alone; then, as any client sends them, in such that may. What fits no
+    /// packet of this host's link is not tried in one piece: it would only
+    /// leave a gap in the sequence.
     async fn path_mtu(&self, host: Option<&Host>, until: Instant) -> StepSeen {
         let negotiated = self.inside.with_tunnel(|tunnel, _| tunnel.negotiated_mtu());
-        let high = usize::from(negotiated).clamp(SURELY, ETHERNET);
+        let high = usize::from(negotiated).clamp(path_mtu::SMALL, ETHERNET);
+        let mtu = self.fragments.as_ref().and_then(Fragments::path_mtu).unwrap_or(ETHERNET);
+        let fits = self.inside.with_tunnel(|tunnel, _| tunnel.largest_whole(mtu));
         let mut seen = PathMtu {
             negotiated,
             whole: Directions { both: None, up: None, down: None },
             fragmented: None,
+            reassembled: false,
             to_host: None,
         };
         let Some((_, gateway)) = self.inside.addresses() else { return StepSeen::PathMtu(seen) };
-        let wait = TRY_TIMEOUT;
-        let third = |part: u32| now() + until.saturating_duration_since(now()) / part;
-        self.allow_fragments(false);
+        let sizes = |high: usize, expected: Option<usize>| {
+            let mut sizes = Bisection::new(path_mtu::SMALL, high.max(path_mtu::SMALL));
+            expected.into_iter().for_each(|size| sizes.expect(size));
+            sizes
+        };
+        let half = || now() + until.saturating_duration_since(now()) / 2;
+        self.in_one_piece(true);
         let mut pinger = self.inside.pinger(Some(gateway));
-        let both = path_mtu::largest(&mut pinger, SURELY, high, wait, third(3)).await;
-        let mut up = None;
-        if both.exact {
-            let mut discards = Discards::new(self.inside);
-            up = path_mtu::largest_up(&mut discards, SURELY, high, wait, third(2)).await;
-        }
-        self.allow_fragments(true);
-        seen.whole = Directions::new(&both, up);
-        if both.exact {
-            let mut pinger = self.inside.pinger(Some(gateway));
-            let low = both.largest.unwrap_or(SURELY);
-            let found = path_mtu::largest(&mut pinger, low, high, wait, third(2)).await;
+        let whole = sizes(high.min(fits.0).min(fits.1), None);
+        let both = path_mtu::largest(&mut pinger, whole, TRY_TIMEOUT, half()).await;
+        let mut discards = Discards::new(self.inside);
+        let upwards = sizes(high.min(fits.0), both.largest);
+        let up = path_mtu::largest_up(&mut discards, upwards, TRY_TIMEOUT, half()).await;
+        self.in_one_piece(false);
+        seen.whole = Directions::new(&both, up, fits.0, fits.1);
+        let mut limit = high;
+        if both.largest.is_some_and(|largest| largest < high) {
+            let sizes = sizes(high, both.largest);
+            let found = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, half()).await;
+            limit = found.largest.filter(|_| found.exact).unwrap_or(high);
             seen.fragmented = Some(found);
+            seen.reassembled = self.inside.with_tunnel(|tunnel, _| tunnel.largest_outer()) > mtu;
         }
         if let Some(host) = host
             && let Ok(address) = self.address(host, until).await
         {
             let mut pinger = self.inside.pinger(Some(address));
-            seen.to_host = Some(path_mtu::largest(&mut pinger, SURELY, high, wait, until).await);
+            let sizes = sizes(limit, None);
+            let found = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, until).await;
+            seen.to_host = Some(found);
         }
         StepSeen::PathMtu(seen)
+    }
+
+    /// GRE that is not fragmented, with headers of one length.
+    fn in_one_piece(&self, whole: bool) {
+        self.allow_fragments(!whole);
+        self.inside.with_tunnel(|tunnel, _| tunnel.acknowledge_always(whole));
     }
 
     fn allow_fragments(&self, allowed: bool) {

@@ -12,6 +12,9 @@ use crate::wire::ppp::{self, Frame};
 pub(super) const INBOX: usize = 256;
 /// Echo-Replies that the owner did not take yet.
 const REPLIES: usize = 64;
+/// Octets of an MPPE header and of the protocol number that is encrypted with
+/// the datagram (RFC 3078, section 3).
+const MPPE_OVERHEAD: usize = 4;
 /// Octets of an LCP packet before the data of an echo: header and magic number.
 const ECHO_HEADER: usize = 8;
 
@@ -38,25 +41,38 @@ impl Link {
         self.echo_identifier
     }
 
-    /// Octets that MPPE adds to a datagram: its header and the protocol number
-    /// that is encrypted with it (RFC 3078, section 3).
+    /// Octets that MPPE adds to a datagram sent.
     pub fn mppe_overhead(&self) -> usize {
-        if self.encryptor.is_some() { 4 } else { 0 }
+        if self.encryptor.is_some() { MPPE_OVERHEAD } else { 0 }
+    }
+
+    /// Octets that a datagram sent grows by until it is a PPP frame.
+    pub fn overhead_sent(&self) -> usize {
+        let protocol = if self.encryptor.is_some() { ppp::COMPRESSED } else { ppp::IPV4 };
+        self.header(protocol) + self.mppe_overhead()
+    }
+
+    /// The same of a datagram received: we ask for no compressed header, so the
+    /// peer sends the whole one.
+    pub fn overhead_received(&self) -> usize {
+        let mppe = if self.decryptor.is_some() { MPPE_OVERHEAD } else { 0 };
+        Frame { protocol: ppp::IPV4, information: &[] }.emit().len() + mppe
     }
 
     /// Sends an LCP Discard-Request (RFC 1661, section 5.9) in a frame as long
     /// as that of an IPv4 datagram of so many octets: nobody answers, but GRE
     /// acknowledges it.
     pub fn discard_like(&mut self, datagram: usize) {
-        let protocol = if self.encryptor.is_some() { ppp::COMPRESSED } else { ppp::IPV4 };
-        let header = |protocol| {
-            let frame = Frame { protocol, information: &[] };
-            frame.emit_compressed(self.lcp().peer_acfc(), self.lcp().peer_pfc()).len()
-        };
-        let frame = header(protocol) + self.mppe_overhead() + datagram;
-        let data = self.padded(frame - header(ppp::LCP).min(frame));
+        let frame = self.overhead_sent() + datagram;
+        let data = self.padded(frame - self.header(ppp::LCP).min(frame));
         self.identifier = self.identifier.wrapping_add(1);
         self.send_lcp(Code::DiscardRequest, self.identifier, data);
+    }
+
+    /// Octets of the PPP header that a frame of this protocol gets.
+    fn header(&self, protocol: u16) -> usize {
+        let frame = Frame { protocol, information: &[] };
+        frame.emit_compressed(self.lcp().peer_acfc(), self.lcp().peer_pfc()).len()
     }
 
     fn padded(&self, length: usize) -> Vec<u8> {

@@ -13,6 +13,11 @@ use crate::proto::gre::GreChannel;
 use crate::proto::link::Link;
 use crate::wire::ppp;
 
+/// Octets of an outer IPv4 header, and with that of GRE behind it, sequence
+/// and acknowledgment number included (RFC 2637, section 4.1).
+const IP_HEADER: usize = 20;
+const OUTER_HEADERS: usize = IP_HEADER + 16;
+
 impl Tunnel {
     /// True from the moment IP may flow until the farewell, also while the
     /// gateway negotiates again.
@@ -95,6 +100,31 @@ impl Tunnel {
     pub fn negotiated_mtu(&self) -> u16 {
         let link = self.link.as_ref();
         link.map_or(0, |link| link.lcp().peer_mru().saturating_sub(link.mppe_overhead() as u16))
+    }
+
+    /// The largest IPv4 datagrams, sent and received, whose GRE packets are no
+    /// larger than outer datagrams of `mtu` octets, an acknowledgement of four
+    /// octets included: without one a larger datagram may pass now and then.
+    pub fn largest_whole(&self, mtu: usize) -> (usize, usize) {
+        let room = mtu.saturating_sub(OUTER_HEADERS);
+        let (sent, received) = self
+            .link
+            .as_ref()
+            .map_or((0, 0), |link| (link.overhead_sent(), link.overhead_received()));
+        (room.saturating_sub(sent), room.saturating_sub(received))
+    }
+
+    /// Has every GRE packet carry an acknowledgement.
+    pub fn acknowledge_always(&mut self, always: bool) {
+        if let Some(gre) = &mut self.gre {
+            gre.acknowledge_always(always);
+        }
+    }
+
+    /// Octets of the largest outer datagram that arrived. What is larger than
+    /// the path's MTU came in fragments, which the system has put together.
+    pub fn largest_outer(&self) -> usize {
+        self.gre.as_ref().map_or(0, |gre| IP_HEADER + gre.counters().largest_received)
     }
 
     /// Whether the gateway acknowledged the GRE packet with this sequence
