@@ -194,7 +194,7 @@ impl Judge<'_> {
                     let down = down.moved.rate().map(rate_words).unwrap_or_default();
                     format!("{down} down{up}")
                 }
-                StepSeen::PathMtu(seen) => mtu_words(seen),
+                StepSeen::PathMtu(seen) => mtu_words(seen, MTU_UNIT),
                 StepSeen::Keep { kept, .. } => format!("kept {}", span(*kept)),
             });
         }
@@ -444,23 +444,24 @@ impl Judge<'_> {
         let to_host = seen.to_host.and_then(|found| found.largest);
         let limit = match (hole(&seen.fragmented), hole(&seen.to_host)) {
             (Some(limit), host) if host.is_none_or(|host| host >= limit) => {
-                Some((limit, format!(" ({})", mtu_words(seen))))
+                Some((limit, "", format!(" ({})", mtu_words(seen, " pass"))))
             }
-            (_, host) => host.map(|limit| (limit, " to the host".to_owned())),
+            (_, host) => host.map(|limit| (limit, " to the host", String::new())),
         };
         let mut sub = if seen.whole.both.is_none() && to_host.is_none() {
             let text =
                 "no packet of 128 octets and more comes back from the gateway's inner address";
             Sub::failed("mtu", Phase::Data, Reason::InnerSilent, text)
-        } else if let Some((limit, which)) = limit {
+        } else if let Some((limit, whither, ways)) = limit {
             let text = format!(
-                "packets above {limit} octets{which} vanish without a word, and LCP allows {negotiated}: set MRU {limit}, MSS clamp {}",
+                "packets above {limit} octets{whither} vanish without a word{ways}, and LCP allows {negotiated}: set MRU {limit}, MSS clamp {}",
                 limit.saturating_sub(40)
             );
             Sub::failed("mtu", Phase::Data, Reason::MtuBlackHole, text)
         } else {
             let host = to_host.map(|octets| format!(", {octets} to the host")).unwrap_or_default();
-            let text = format!("{}{host}{}", mtu_words(seen), mtu_advice(seen).unwrap_or_default());
+            let words = mtu_words(seen, MTU_UNIT);
+            let text = format!("{words}{host}{}", mtu_advice(seen).unwrap_or_default());
             Sub::ok("mtu", text)
         };
         let octets = [
@@ -528,8 +529,11 @@ fn rate_words(rate: f64) -> String {
     }
 }
 
+/// What [`mtu_words`] says of the sizes where nothing is wrong.
+const MTU_UNIT: &str = " octets pass whole";
+
 /// `1459 octets pass whole up, 1456 down`.
-fn mtu_words(seen: &PathMtu) -> String {
+fn mtu_words(seen: &PathMtu, unit: &str) -> String {
     let words = |bound: Option<Bound>| match bound {
         Some(Bound { octets, exact: true }) => octets.to_string(),
         Some(Bound { octets, exact: false }) => format!("at least {octets}"),
@@ -537,9 +541,9 @@ fn mtu_words(seen: &PathMtu) -> String {
     };
     let (up, down) = (seen.whole.up, seen.whole.down);
     if up == down {
-        return format!("{} octets pass whole", words(up));
+        return format!("{}{unit}", words(up));
     }
-    format!("{} octets pass whole up, {} down", words(up), words(down))
+    format!("{}{unit} up, {} down", words(up), words(down))
 }
 
 /// What becomes of larger packets that LCP allows, and what to set.

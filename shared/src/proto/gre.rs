@@ -417,7 +417,7 @@ mod tests {
         let now = Instant::now();
         let mut c = channel(now);
         c.acknowledge_always(true);
-        let mut sent = |c: &mut GreChannel| {
+        let sent = |c: &mut GreChannel| {
             c.send(vec![2], now);
             let octets = c.poll_transmit(now).unwrap();
             (Packet::parse(&octets).unwrap().acknowledgment, octets.len())

@@ -457,24 +457,28 @@ impl User<'_> {
             to_host: None,
         };
         let Some((_, gateway)) = self.inside.addresses() else { return StepSeen::PathMtu(seen) };
-        let sizes = |high: usize, expected: Option<usize>| {
+        let sizes = |high: usize, expected: &[usize]| {
             let mut sizes = Bisection::new(path_mtu::SMALL, high.max(path_mtu::SMALL));
-            expected.into_iter().for_each(|size| sizes.expect(size));
+            sizes.expect(expected);
             sizes
         };
         let half = || now() + until.saturating_duration_since(now()) / 2;
-        self.in_one_piece(true);
+        self.inside.with_tunnel(|tunnel, _| tunnel.acknowledge_always(true));
+        self.allow_fragments(false);
         let mut pinger = self.inside.pinger(Some(gateway));
-        let whole = sizes(high.min(fits.0).min(fits.1), None);
+        let whole = sizes(high.min(fits.0).min(fits.1), &[]);
         let both = path_mtu::largest(&mut pinger, whole, TRY_TIMEOUT, half()).await;
         let mut discards = Discards::new(self.inside);
-        let upwards = sizes(high.min(fits.0), both.largest);
+        // Upwards, headers may be shorter by as much as more fits.
+        let largest = both.largest.unwrap_or(path_mtu::SMALL);
+        let upwards =
+            sizes(high.min(fits.0), &[largest, (largest + fits.0).saturating_sub(fits.1)]);
         let up = path_mtu::largest_up(&mut discards, upwards, TRY_TIMEOUT, half()).await;
-        self.in_one_piece(false);
+        self.allow_fragments(true);
         seen.whole = Directions::new(&both, up, fits.0, fits.1);
         let mut limit = high;
-        if both.largest.is_some_and(|largest| largest < high) {
-            let sizes = sizes(high, both.largest);
+        if both.largest.is_some() && largest < high {
+            let sizes = sizes(high, &[largest]);
             let found = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, half()).await;
             limit = found.largest.filter(|_| found.exact).unwrap_or(high);
             seen.fragmented = Some(found);
@@ -484,17 +488,12 @@ impl User<'_> {
             && let Ok(address) = self.address(host, until).await
         {
             let mut pinger = self.inside.pinger(Some(address));
-            let sizes = sizes(limit, None);
+            let sizes = sizes(limit, &[]);
             let found = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, until).await;
             seen.to_host = Some(found);
         }
+        self.inside.with_tunnel(|tunnel, _| tunnel.acknowledge_always(false));
         StepSeen::PathMtu(seen)
-    }
-
-    /// GRE that is not fragmented, with headers of one length.
-    fn in_one_piece(&self, whole: bool) {
-        self.allow_fragments(!whole);
-        self.inside.with_tunnel(|tunnel, _| tunnel.acknowledge_always(whole));
     }
 
     fn allow_fragments(&self, allowed: bool) {

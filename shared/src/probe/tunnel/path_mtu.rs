@@ -62,14 +62,14 @@ pub struct Bisection {
     high: usize,
     /// Larger sizes that did not pass, and how often they were tried.
     failed: BTreeMap<usize, u8>,
-    /// A size that is likely to be the largest.
-    expected: Option<usize>,
+    /// Sizes that are likely to be the largest, the likeliest first.
+    expected: Vec<usize>,
 }
 
 impl Bisection {
     /// A search from `low`, which passes, to `high`.
     pub fn new(low: usize, high: usize) -> Self {
-        Self { passed: low, high, failed: BTreeMap::new(), expected: None }
+        Self { passed: low, high, failed: BTreeMap::new(), expected: Vec::new() }
     }
 
     /// What to try next, the largest first: at most `width` sizes, which may
@@ -83,7 +83,7 @@ impl Bisection {
             return vec![size; width.min(TRIES.saturating_sub(tries).into())];
         }
         let above = suspect.map_or(self.high + 1, |(&size, _)| size);
-        let expected = self.expected.into_iter().flat_map(|size| [size + 1, size]);
+        let expected = self.expected.iter().flat_map(|size| [size + 1, *size]);
         let whole = suspect.is_none().then_some(self.high);
         let is_open = |size: &usize| self.passed < *size && *size < above;
         let mut sizes: Vec<_> = expected.chain(whole).filter(is_open).take(width).collect();
@@ -104,9 +104,9 @@ impl Bisection {
         self.passed < self.high && self.next(1).is_empty()
     }
 
-    /// A guess: `size` passes and one octet more does not.
-    pub fn expect(&mut self, size: usize) {
-        self.expected = Some(size);
+    /// Guesses, the likeliest first: a size passes and one octet more does not.
+    pub fn expect(&mut self, sizes: &[usize]) {
+        self.expected = sizes.to_vec();
     }
 
     /// A packet of this size came through.
@@ -137,7 +137,7 @@ impl Bisection {
         if size > self.passed {
             self.failed.insert(size, TRIES);
             if (self.passed..size).contains(&mtu) {
-                self.expect(mtu);
+                self.expect(&[mtu]);
             }
         }
     }
@@ -734,7 +734,8 @@ mod tests {
             let both = largest(&mut pptpd, Bisection::new(SMALL, high), PATIENCE, until).await;
             assert_eq!(both.tries, pptpd.echoes);
             let mut sizes = Bisection::new(SMALL, high);
-            sizes.expect(both.largest.unwrap_or(SMALL));
+            let limit = both.largest.unwrap_or(SMALL);
+            sizes.expect(&[limit, limit + 3]);
             let up = largest_up(&mut pptpd, sizes, PATIENCE, until).await;
             (both, up, (now() - started).as_millis())
         })
@@ -746,7 +747,7 @@ mod tests {
             for (up, down, limit, up_limit, most) in [
                 (2000, 2000, 1456, at_least(1456), 200),
                 (1259, 2000, 1259, exact(1259), 4_500),
-                (1259, 1256, 1256, exact(1259), 6_000),
+                (1259, 1256, 1256, exact(1259), 3_000),
                 (2000, 1256, 1256, at_least(1456), 1_500),
                 (2000, 129, 129, at_least(1456), 1_500),
                 (1455, 2000, 1455, exact(1455), 4_500),
@@ -787,7 +788,7 @@ mod tests {
             for expected in [SMALL, 1000, 1250, 1499, 9000] {
                 let bound = on_virtual_clock(async {
                     let mut sizes = Bisection::new(SMALL, 1500);
-                    sizes.expect(expected);
+                    sizes.expect(&[expected]);
                     let mut gateway = AcceptsOnly(limit, 0);
                     largest_up(&mut gateway, sizes, TIMEOUT, in_ms(60_000)).await
                 });
@@ -858,7 +859,7 @@ mod tests {
             let limit = low + above;
             let mut bisection = Bisection::new(low, low + range);
             if let Some(expected) = expected {
-                bisection.expect(expected.into());
+                bisection.expect(&[expected.into()]);
             }
             let mut rounds = 0;
             loop {
