@@ -3,11 +3,13 @@
 //! the octets that our sockets carried, with sequence numbers that fit, so
 //! that Wireshark puts the stream together). Secrets are blanked.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::wire::gre::{IP_PROTOCOL, Packet};
@@ -31,11 +33,12 @@ pub enum Direction {
     Received,
 }
 
-/// A capture that is being written.
-#[derive(Debug)]
+/// A capture that is being written. A clone writes to the same file what
+/// another connection carries.
+#[derive(Debug, Clone)]
 pub struct Capture {
-    file: File,
-    octets: u64,
+    file: Rc<File>,
+    octets: Rc<Cell<u64>>,
     sequence: [u32; 2],
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
@@ -57,7 +60,13 @@ impl Capture {
         header.extend(SNAPLEN.to_le_bytes());
         header.extend(LINKTYPE_RAW.to_le_bytes());
         file.write_all(&header)?;
-        Ok(Self { file, octets: 0, sequence: [1; 2], local: None, peer: None })
+        Ok(Self {
+            file: Rc::new(file),
+            octets: Rc::default(),
+            sequence: [1; 2],
+            local: None,
+            peer: None,
+        })
     }
 
     /// Names the two ends of the control connection from here on.
@@ -148,10 +157,10 @@ impl Capture {
 
     fn record(&mut self, octets: &[u8]) -> io::Result<()> {
         let octets = &octets[..octets.len().min(SNAPLEN as usize)];
-        if self.octets > MAX_OCTETS {
+        if self.octets.get() > MAX_OCTETS {
             return Ok(());
         }
-        self.octets += octets.len() as u64 + 16;
+        self.octets.set(self.octets.get() + octets.len() as u64 + 16);
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut record = Vec::with_capacity(16 + octets.len());
         record.extend((time.as_secs() as u32).to_le_bytes());
@@ -159,7 +168,7 @@ impl Capture {
         record.extend((octets.len() as u32).to_le_bytes());
         record.extend((octets.len() as u32).to_le_bytes());
         record.extend(octets);
-        self.file.write_all(&record)
+        (&*self.file).write_all(&record)
     }
 }
 
@@ -291,6 +300,23 @@ mod tests {
     }
 
     #[test]
+    fn connections_at_one_time_count_each_for_itself() {
+        let file = Scratch::new("beside");
+        let mut one = Capture::create(&file.0).unwrap();
+        let mut other = one.clone();
+        for (capture, port) in [(&mut one, 1), (&mut other, 2)] {
+            let (local, peer) = ipv4(port);
+            capture.connection(local, peer);
+        }
+        one.control(Direction::Sent, b"four").unwrap();
+        other.control(Direction::Sent, b"four").unwrap();
+        one.control(Direction::Sent, b"four").unwrap();
+        // Source port, then the low octet of the sequence number.
+        let seen: Vec<_> = file.records().iter().map(|record| (record[21], record[27])).collect();
+        assert_eq!(seen, [(1, 1), (2, 1), (1, 5)]);
+    }
+
+    #[test]
     fn ipv6_connection_has_ipv6_headers() {
         let file = Scratch::new("ipv6");
         let mut capture = Capture::create(&file.0).unwrap();
@@ -359,7 +385,7 @@ mod tests {
         let mut capture = Capture::create(&file.0).unwrap();
         let (local, peer) = ipv4(1);
         capture.connection(local, peer);
-        capture.octets = MAX_OCTETS;
+        capture.octets.set(MAX_OCTETS);
         capture.control(Direction::Sent, b"the last").unwrap();
         capture.control(Direction::Sent, b"one too many").unwrap();
         assert_eq!(file.records().len(), 1);

@@ -1,8 +1,10 @@
 //! What an operator asked to see of the exchange: lines for `-vv` and
 //! `-vvv`, and a capture file.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::pcap::{Capture, Direction, mask_gre};
@@ -24,9 +26,16 @@ const MAX_DESCRIPTION: usize = 4_000;
 pub struct Tap {
     started: Instant,
     verbosity: u8,
+    /// Which of several sessions this is; 0 where there is one.
+    number: usize,
     capture: Option<Capture>,
-    lines: Vec<(u8, String)>,
     framers: [Framer; 2],
+    written: Rc<RefCell<Written>>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    lines: Vec<(u8, String)>,
     capture_error: Option<String>,
 }
 
@@ -35,15 +44,24 @@ impl Tap {
     /// `started`.
     pub fn new(started: Instant, verbosity: u8, capture: Option<Capture>) -> Self {
         let framers = [Framer::new(), Framer::new()];
-        Self { started, verbosity, capture, lines: Vec::new(), framers, capture_error: None }
+        Self { started, verbosity, number: 0, capture, framers, written: Rc::default() }
+    }
+
+    /// For one of several sessions at a time: writes to the same lines, which
+    /// then begin with its number, and to the same capture.
+    pub fn beside(&self, number: usize) -> Self {
+        let framers = [Framer::new(), Framer::new()];
+        let (capture, written) = (self.capture.clone(), self.written.clone());
+        Self { number, capture, framers, written, ..*self }
     }
 
     /// The lines, each with the verbosity from which it is shown.
-    pub fn into_lines(mut self) -> Vec<(u8, String)> {
-        if let Some(error) = self.capture_error {
-            self.lines.push((0, format!("the capture is incomplete: {error}")));
+    pub fn into_lines(self) -> Vec<(u8, String)> {
+        let Written { mut lines, capture_error } = self.written.take();
+        if let Some(error) = capture_error {
+            lines.push((0, format!("the capture is incomplete: {error}")));
         }
-        self.lines
+        lines
     }
 
     /// A new control connection.
@@ -59,8 +77,7 @@ impl Tap {
         if let Some(capture) = &mut self.capture
             && let Err(error) = capture.control(direction, octets)
         {
-            self.capture_error = Some(error.to_string());
-            self.capture = None;
+            self.break_off(&error);
         }
         if self.verbosity < 2 {
             return;
@@ -80,8 +97,7 @@ impl Tap {
         if let Some(capture) = &mut self.capture
             && let Err(error) = capture.gre(direction, octets)
         {
-            self.capture_error = Some(error.to_string());
-            self.capture = None;
+            self.break_off(&error);
         }
         if self.verbosity < 2 {
             return;
@@ -102,10 +118,9 @@ impl Tap {
         if let Some(capture) = &mut self.capture
             && let Err(error) = capture.radius(direction, octets, local, peer)
         {
-            self.capture_error = Some(error.to_string());
-            self.capture = None;
+            self.break_off(&error);
         }
-        if self.verbosity < 2 || self.lines.len() >= MAX_LINES {
+        if self.verbosity < 2 || self.written.borrow().lines.len() >= MAX_LINES {
             return;
         }
         self.line(2, direction, now, format!("{peer} {}", describe_radius(octets)));
@@ -114,21 +129,36 @@ impl Tap {
 
     /// A remark of the driver.
     pub fn remark(&mut self, text: String, now: Instant) {
-        if self.verbosity >= 2 && self.lines.len() < MAX_LINES {
-            let time = now.duration_since(self.started).as_secs_f64();
-            self.lines.push((2, format!("{time:9.6} - {text}")));
+        if self.verbosity >= 2 {
+            self.write(2, '-', now, &text);
         }
     }
 
-    fn line(&mut self, level: u8, direction: Direction, now: Instant, text: String) {
-        if self.lines.len() < MAX_LINES {
+    fn line(&self, level: u8, direction: Direction, now: Instant, text: String) {
+        let arrow = if direction == Direction::Sent { '>' } else { '<' };
+        self.write(level, arrow, now, &text);
+    }
+
+    fn write(&self, level: u8, mark: char, now: Instant, text: &str) {
+        let lines = &mut self.written.borrow_mut().lines;
+        if lines.len() < MAX_LINES {
             let time = now.duration_since(self.started).as_secs_f64();
-            let arrow = if direction == Direction::Sent { '>' } else { '<' };
-            self.lines.push((level, format!("{time:9.6} {arrow} {text}")));
+            lines.push((
+                level,
+                match self.number {
+                    0 => format!("{time:9.6} {mark} {text}"),
+                    number => format!("{time:9.6} {mark} #{number} {text}"),
+                },
+            ));
         }
     }
 
-    fn hex(&mut self, direction: Direction, now: Instant, octets: &[u8]) {
+    fn break_off(&mut self, error: &std::io::Error) {
+        self.written.borrow_mut().capture_error = Some(error.to_string());
+        self.capture = None;
+    }
+
+    fn hex(&self, direction: Direction, now: Instant, octets: &[u8]) {
         if self.verbosity < 3 {
             return;
         }
@@ -275,12 +305,25 @@ mod tests {
             (vec![0x30, 1], "GRE malformed: GRE header needs 2 octets, 0 are there"),
         ] {
             tap.gre(Direction::Received, &octets, now);
-            let (level, line) = tap.lines.pop().unwrap();
+            let (level, line) = tap.written.borrow_mut().lines.pop().unwrap();
             assert_eq!((level, line), (2, format!(" 1.250000 < {expected}")));
         }
         let empty = Packet { call_id: 7, sequence: Some(3), acknowledgment: None, payload: &[] };
         tap.gre(Direction::Received, &empty.emit(), now);
         assert!(lines(tap)[0].contains("GRE seq 3 malformed PPP frame: "));
+    }
+
+    #[test]
+    fn sessions_at_one_time_are_told_apart_by_their_number() {
+        let (tap, now) = tap(2);
+        let octets = Message::EchoRequest { identifier: 1 }.emit();
+        let (mut first, mut second) = (tap.beside(1), tap.beside(2));
+        first.control(Direction::Sent, &octets[..5], now);
+        second.control(Direction::Sent, &octets, now);
+        first.control(Direction::Sent, &octets[5..], now);
+        second.remark("closed".into(), now);
+        let expected = ["> #2 Echo-Request", "> #1 Echo-Request", "- #2 closed"];
+        assert_eq!(lines(tap), expected.map(|line| format!(" 1.250000 {line}")));
     }
 
     #[test]
