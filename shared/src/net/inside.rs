@@ -48,8 +48,9 @@ pub struct Session {
     /// Which echo went out under which identifier of LCP.
     link_echoes: Box<[Option<(u16, u16)>; 256]>,
     over: bool,
-    /// Packets over GRE that were there at the last pump.
-    packets: u64,
+    /// Packets over GRE, and control Echo-Replies, that were there at the last
+    /// pump.
+    arrived: (u64, usize),
     changed: Rc<Notify>,
 }
 
@@ -105,9 +106,9 @@ impl Driven for Session {
     }
 
     fn pump(&mut self, now: Instant) {
-        let packets = self.tunnel.gre_packets();
-        if packets != self.packets {
-            self.packets = packets;
+        let arrived = (self.tunnel.gre_packets(), self.tunnel.control_replies());
+        if arrived != self.arrived {
+            self.arrived = arrived;
             self.changed.notify_waiters();
         }
         if !self.tunnel.is_open() {
@@ -173,7 +174,7 @@ impl Inside {
             mailboxes: BTreeMap::new(),
             link_echoes: Box::new([None; 256]),
             over: false,
-            packets: 0,
+            arrived: (0, 0),
             changed: changed.clone(),
         };
         let session = Rc::new(RefCell::new(session));
@@ -233,6 +234,18 @@ impl Inside {
         let result = act(&mut self.session.borrow_mut().tunnel, now());
         self.woken.notify_one();
         result
+    }
+
+    /// Sends a control Echo-Request; true when its reply comes before `until`.
+    pub async fn control_echo(&self, until: Instant) -> bool {
+        let before = self.with_tunnel(|tunnel, now| {
+            tunnel.send_control_echo(now);
+            tunnel.control_replies()
+        });
+        let is_answered = |session: &Session| session.tunnel.control_replies() > before;
+        let reached = self.until(|session| session.over || is_answered(session));
+        let _ = timeout_at(until.into(), reached).await;
+        is_answered(&self.session.borrow())
     }
 
     /// The user has seen enough: the session says good-bye.

@@ -198,16 +198,7 @@ impl<'a> Prober<'a> {
         phases: &mut Vec<(Phase, Duration)>,
     ) -> Result<(TcpStream, Instant), (Failure, bool)> {
         let goal = self.allowance.goal();
-        let address = match self.address {
-            Some(address) => address,
-            None => {
-                let before = Instant::now();
-                let address = self.resolve(goal).await?;
-                phases.push((Phase::Resolve, Instant::now().duration_since(before)));
-                self.address = Some(address);
-                address
-            }
-        };
+        let address = self.locate(phases).await?;
         let before = Instant::now();
         let stream = tokio::select! {
             stream = tcp::connect(address, goal) => stream,
@@ -225,6 +216,21 @@ impl<'a> Prober<'a> {
         self.call_id = local.port();
         self.open_gre(address)?;
         Ok((stream, now))
+    }
+
+    /// The gateway's address, resolved the first time.
+    async fn locate(
+        &mut self,
+        phases: &mut Vec<(Phase, Duration)>,
+    ) -> Result<SocketAddr, (Failure, bool)> {
+        if let Some(address) = self.address {
+            return Ok(address);
+        }
+        let before = Instant::now();
+        let address = self.resolve(self.allowance.goal()).await?;
+        phases.push((Phase::Resolve, Instant::now().duration_since(before)));
+        self.address = Some(address);
+        Ok(address)
     }
 
     async fn drive<D: Driven>(

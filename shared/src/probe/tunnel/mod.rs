@@ -1,7 +1,8 @@
 //! A user's traffic through the tunnel, each step measured on its own.
 //!
 //! One session carries the steps of [`Traffic`] in their order, each within
-//! its share of the time that is left. [`crowd`] brings up many at once.
+//! its share of the time that is left. [`crowd`] brings up many at once;
+//! [`idle`] is silent in several, each for its own time.
 
 use std::cell::RefCell;
 use std::io;
@@ -30,10 +31,12 @@ use crate::proto::stack;
 use crate::proto::tunnel::{Goal, Tunnel};
 use crate::reason::{Phase, Reason};
 
+pub mod crowd;
 pub mod dns;
 pub mod echoes;
 #[cfg(test)]
 mod fake;
+pub mod idle;
 pub mod path_mtu;
 pub mod spans;
 pub mod throughput;
@@ -304,20 +307,29 @@ impl User<'_> {
     }
 
     async fn ping(&self, ping: &Ping, until: Instant) -> StepSeen {
+        let (host, address) = self.whom(ping, until).await;
+        let (inner, outer) = match address {
+            Ok(address) => self.echoes(address, &ping.plan, until).await,
+            Err(_) => Default::default(),
+        };
+        StepSeen::Ping { host, address, inner, outer }
+    }
+
+    /// Name and address of who is pinged.
+    async fn whom(
+        &self,
+        ping: &Ping,
+        until: Instant,
+    ) -> (String, Result<Ipv4Addr, (Reason, String)>) {
         let gateway = self.inside.addresses().map(|(_, gateway)| gateway);
-        let (host, address) = match (&ping.host, gateway) {
+        match (&ping.host, gateway) {
             (Some(host), _) => (host.to_string(), self.address(host, until).await),
             (None, Some(gateway)) => (gateway.to_string(), Ok(gateway)),
             (None, None) => {
                 let text = "the gateway has no inner address that could be asked";
                 ("the gateway".into(), Err((Reason::NoAddress, text.into())))
             }
-        };
-        let (inner, outer) = match address {
-            Ok(address) => self.echoes(address, &ping.plan, until).await,
-            Err(_) => Default::default(),
-        };
-        StepSeen::Ping { host, address, inner, outer }
+        }
     }
 
     /// Echoes inside and outside at the same pace, half an interval apart so
