@@ -14,17 +14,21 @@ use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::output::Report;
 use pptp_probe::plugin::{Check, Context};
-use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::Wish;
+use pptp_probe::probe::tunnel::crowd::Crowd;
 use pptp_probe::probe::tunnel::echoes::Plan;
 use pptp_probe::probe::tunnel::url::{Amount, Host, HostPort, Url};
 use pptp_probe::probe::tunnel::web::{Pattern, Request};
-use pptp_probe::probe::tunnel::{self, BulkWish, Found, Ping, Traffic};
+use pptp_probe::probe::tunnel::{self, BulkWish, Ping, Traffic};
 use pptp_probe::proto::auth::Credentials;
 
+use self::crowd::CrowdArgs;
+use self::idle::{IdleArgs, Setting};
 use crate::run::{self, Run};
 use crate::session;
 
+mod crowd;
+mod idle;
 mod report;
 
 /// The command line.
@@ -90,6 +94,10 @@ pub struct TunnelArgs {
     /// Stay so long with an echo each second; renegotiations are followed
     #[arg(long, value_name = "SECS")]
     keep: Option<Seconds>,
+    #[command(flatten)]
+    crowd: CrowdArgs,
+    #[command(flatten)]
+    idle: IdleArgs,
 }
 
 /// A time on the command line: 0.001 s to 24 h.
@@ -117,7 +125,8 @@ impl Check for TunnelArgs {
         tunnel: echoes, names, connections; then logs out. No pppd, no route, one \
         authentication attempt. Needs CAP_NET_RAW. Alerts when any layer fails, nothing or not \
         everything comes back through the tunnel, a name does not resolve or a connection fails \
-        inside, the session ends by itself, or a metric is outside its range.";
+        inside, the session ends by itself, fewer sessions stand at once than asked for, the path \
+        forgets a silent one, or a metric is outside its range.";
     const EXAMPLES: &'static str = "Examples:\n  \
         check_pptp_tunnel -H 192.0.2.1 -u probe --password-file /etc/pptp-monitor/probe -w 0.1 -c 0.5\n  \
         check_pptp_tunnel -H 192.0.2.1 -u probe --password-env PW --dns intra.example --tcp 198.51.100.7:443";
@@ -133,7 +142,8 @@ impl Check for TunnelArgs {
     }
 
     fn excludes(&self, label: &str) -> Option<&'static str> {
-        report::excluded(self, label)
+        let by_mode = self.crowd.excludes(label).or(self.idle.excludes(label));
+        by_mode.or(report::excluded(self, label))
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -146,17 +156,21 @@ impl Check for TunnelArgs {
             return Err("--expect-string and --expect-regex need a page: --http URL".into());
         }
         let whole = self.common.timeout().duration;
-        let series = self.interval.0 * u32::from(self.count);
+        if self.idle.idle.is_some() {
+            return self.idle.validate(whole);
+        }
+        let series = self.pace() * u32::from(self.count);
         let bulk = match self.throughput {
             // Down, and up.
             Some(Amount::Time(time)) => time * 2,
             _ => Duration::ZERO,
         };
-        let needed = series + bulk + self.keep.map_or(Duration::ZERO, |keep| keep.0);
+        let keep = self.keep.map_or(Duration::ZERO, |keep| keep.0);
+        let needed = series + bulk + keep + self.crowd.spread();
         if needed >= whole {
             let advice = needed.as_secs() + 5;
             return Err(format!(
-                "echoes, --throughput and --keep alone take {} s; give -t {advice} or more",
+                "echoes, --throughput, --keep and --ramp alone take {} s; give -t {advice} or more",
                 needed.as_secs_f64()
             ));
         }
@@ -176,16 +190,33 @@ impl TunnelArgs {
         self.http.iter().map(request).collect()
     }
 
-    fn traffic(&self) -> Traffic {
+    /// From one echo of a session to its next.
+    fn pace(&self) -> Duration {
+        self.interval.0.max(self.crowd.spacing())
+    }
+
+    fn pings(&self) -> Option<Ping> {
         let plan = Plan {
             count: self.count,
-            interval: self.interval.0,
+            interval: self.pace(),
             timeout: Duration::from_secs(1),
             length: self.size.into(),
         };
-        let ping = (self.count > 0).then(|| Ping { host: self.ping.clone(), plan });
+        (self.count > 0).then(|| Ping { host: self.ping.clone(), plan })
+    }
+
+    /// Sessions beside the first.
+    fn further(&self) -> usize {
+        match (self.crowd.sessions, &self.idle.idle) {
+            (Some(sessions), _) => usize::from(sessions) - 1,
+            (None, Some(durations)) => durations.len(),
+            (None, None) => 0,
+        }
+    }
+
+    fn traffic(&self) -> Traffic {
         Traffic {
-            ping,
+            ping: self.pings(),
             names: self.dns.clone(),
             connects: self.tcp.clone(),
             pages: self.pages(),
@@ -207,25 +238,28 @@ pub fn main(argv: Vec<OsString>) -> ! {
 
 impl Run for TunnelArgs {
     type Secrets = Option<Credentials>;
-    type Socket = RawGre;
-    type Seen = (Observation, Found);
+    /// Of the first session, and of those beside it.
+    type Socket = (RawGre, Vec<RawGre>);
+    type Seen = ();
 
     fn secrets(&self, deadline: Instant) -> Result<Option<Credentials>, Report> {
         session::credentials(&self.login, &self.methods, deadline)
     }
 
-    fn socket(&self) -> Result<RawGre, Report> {
-        session::raw_socket()
+    fn socket(&self) -> Result<(RawGre, Vec<RawGre>), Report> {
+        let further: Result<_, Report> =
+            (0..self.further()).map(|_| session::raw_socket()).collect();
+        Ok((session::raw_socket()?, further?))
     }
 
     async fn run(
         &self,
         credentials: Option<Credentials>,
-        raw: RawGre,
+        (raw, further): (RawGre, Vec<RawGre>),
         interrupt: io::Result<Interrupt>,
         tap: &mut Tap,
         context: &Context,
-    ) -> ((Observation, Found), Report) {
+    ) -> ((), Report) {
         let gateway = session::gateway(&self.target, true);
         let wish = Wish {
             methods: self.methods.allowed(),
@@ -234,12 +268,22 @@ impl Run for TunnelArgs {
             ask_nbns: false,
         };
         let allowance = session::allowance(context);
-        let traffic = self.traffic();
-        let (seen, found) =
-            tunnel::probe(&gateway, wish, &traffic, raw, allowance, interrupt, tap).await;
-        let report = report::report(context, &seen, &found);
+        let report = if self.crowd.sessions.is_some() {
+            let what = Crowd { ramp: self.crowd.ramp.0, ping: self.pings() };
+            let sockets = std::iter::once(raw).chain(further).collect();
+            let members =
+                tunnel::crowd::probe(&gateway, &wish, &what, sockets, allowance, interrupt, tap);
+            crowd::report(context, &members.await)
+        } else if let Some(list) = &self.idle.idle {
+            let setting = Setting { gateway, wish, target: self.target(), context };
+            idle::run(&self.idle, list, &setting, (raw, further), interrupt, tap).await
+        } else {
+            let traffic = self.traffic();
+            let (seen, found) =
+                tunnel::probe(&gateway, wish, &traffic, raw, allowance, interrupt, tap).await;
+            report::report(context, &seen, &found)
+        };
         let remarks = self.login.remarks().into_iter();
-        let report = remarks.fold(report, |report, remark| report.detail(1, remark));
-        ((seen, found), report)
+        ((), remarks.fold(report, |report, remark| report.detail(1, remark)))
     }
 }

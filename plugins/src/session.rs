@@ -33,6 +33,11 @@ const PHASE_LABELS: [(Phase, &str); 10] = [
     (Phase::Data, "data_time"),
 ];
 
+/// Whether a label is one of those of [`describe`].
+pub(crate) fn is_phase_time(label: &str) -> bool {
+    PHASE_LABELS.iter().any(|(_, known)| *known == label)
+}
+
 /// Packets lost, repeated or out of order that are still chance.
 const CHANCE: u64 = 1;
 

@@ -72,6 +72,11 @@ pub(super) const METRICS: &[&str] = &[
     "gre_lost",
     "gre_duplicates",
     "gre_reordered",
+    "sessions",
+    "sessions_failed",
+    "time_max",
+    "idle_kept",
+    "idle_dropped",
 ];
 
 /// What keeps a metric from being measured.
