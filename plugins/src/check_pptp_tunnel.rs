@@ -14,12 +14,13 @@ use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::output::Report;
 use pptp_probe::plugin::{Check, Context};
+use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::Wish;
 use pptp_probe::probe::tunnel::crowd::Crowd;
 use pptp_probe::probe::tunnel::echoes::Plan;
 use pptp_probe::probe::tunnel::url::{Amount, Host, HostPort, Url};
 use pptp_probe::probe::tunnel::web::{Pattern, Request};
-use pptp_probe::probe::tunnel::{self, BulkWish, Ping, Traffic};
+use pptp_probe::probe::tunnel::{self, BulkWish, Found, Ping, Traffic};
 use pptp_probe::proto::auth::Credentials;
 
 use self::crowd::CrowdArgs;
@@ -240,7 +241,8 @@ impl Run for TunnelArgs {
     type Secrets = Option<Credentials>;
     /// Of the first session, and of those beside it.
     type Socket = (RawGre, Vec<RawGre>);
-    type Seen = ();
+    /// Of the one session that carries the steps; nothing of several.
+    type Seen = Option<(Observation, Found)>;
 
     fn secrets(&self, deadline: Instant) -> Result<Option<Credentials>, Report> {
         session::credentials(&self.login, &self.methods, deadline)
@@ -259,7 +261,7 @@ impl Run for TunnelArgs {
         interrupt: io::Result<Interrupt>,
         tap: &mut Tap,
         context: &Context,
-    ) -> ((), Report) {
+    ) -> (Self::Seen, Report) {
         let gateway = session::gateway(&self.target, true);
         let wish = Wish {
             methods: self.methods.allowed(),
@@ -268,22 +270,24 @@ impl Run for TunnelArgs {
             ask_nbns: false,
         };
         let allowance = session::allowance(context);
-        let report = if self.crowd.sessions.is_some() {
+        let (seen, report) = if self.crowd.sessions.is_some() {
             let what = Crowd { ramp: self.crowd.ramp.0, ping: self.pings() };
             let sockets = std::iter::once(raw).chain(further).collect();
             let members =
                 tunnel::crowd::probe(&gateway, &wish, &what, sockets, allowance, interrupt, tap);
-            crowd::report(context, &members.await)
+            (None, crowd::report(context, &members.await))
         } else if let Some(list) = &self.idle.idle {
             let setting = Setting { gateway, wish, target: self.target(), context };
-            idle::run(&self.idle, list, &setting, (raw, further), interrupt, tap).await
+            let sockets = (raw, further);
+            (None, idle::run(&self.idle, list, &setting, sockets, interrupt, tap).await)
         } else {
             let traffic = self.traffic();
             let (seen, found) =
                 tunnel::probe(&gateway, wish, &traffic, raw, allowance, interrupt, tap).await;
-            report::report(context, &seen, &found)
+            let report = report::report(context, &seen, &found);
+            (Some((seen, found)), report)
         };
         let remarks = self.login.remarks().into_iter();
-        ((), remarks.fold(report, |report, remark| report.detail(1, remark)))
+        (seen, remarks.fold(report, |report, remark| report.detail(1, remark)))
     }
 }

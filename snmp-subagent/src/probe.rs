@@ -17,6 +17,7 @@ use clap::{Arg, ArgAction, Command};
 use pptp_plugins::check_pptp_auth::AuthArgs;
 use pptp_plugins::check_pptp_control::ControlArgs;
 use pptp_plugins::check_pptp_gre::GreArgs;
+use pptp_plugins::check_pptp_tunnel::TunnelArgs;
 use pptp_plugins::check_radius::RadiusArgs;
 use pptp_plugins::run::Run as Runnable;
 use pptp_probe::net::interrupt::Interrupt;
@@ -26,6 +27,7 @@ use pptp_probe::plugin::{self, Check, Context};
 use pptp_probe::probe::Observation;
 use pptp_probe::probe::figures::{jitter, median};
 use pptp_probe::probe::radius::{self, Mode};
+use pptp_probe::probe::tunnel::{Found, StepSeen};
 use pptp_probe::proto::radius::exchange::Outcome;
 use pptp_probe::reason::{Phase, Reason};
 use pptp_probe::wire::radius::Code;
@@ -75,14 +77,16 @@ enum Kind {
     Control,
     Gre,
     Auth,
+    Tunnel,
     Radius,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("control", Self::Control),
         ("gre", Self::Gre),
         ("auth", Self::Auth),
+        ("tunnel", Self::Tunnel),
         ("radius", Self::Radius),
     ];
 
@@ -92,6 +96,7 @@ impl Kind {
             Self::Control => plugin::command::<ControlArgs>(),
             Self::Gre => plugin::command::<GreArgs>(),
             Self::Auth => plugin::command::<AuthArgs>(),
+            Self::Tunnel => plugin::command::<TunnelArgs>(),
             Self::Radius => plugin::command::<RadiusArgs>(),
         }
     }
@@ -101,6 +106,7 @@ impl Kind {
             Self::Control => AnyCheck::Control(Arguments::read(argv)?),
             Self::Gre => AnyCheck::Gre(Arguments::read(argv)?),
             Self::Auth => AnyCheck::Auth(Arguments::read(argv)?),
+            Self::Tunnel => AnyCheck::Tunnel(Box::new(Arguments::read(argv)?)),
             Self::Radius => AnyCheck::Radius(Box::new(Arguments::read(argv)?)),
         })
     }
@@ -129,6 +135,7 @@ enum AnyCheck {
     Control(Arguments<ControlArgs>),
     Gre(Arguments<GreArgs>),
     Auth(Arguments<AuthArgs>),
+    Tunnel(Box<Arguments<TunnelArgs>>),
     Radius(Box<Arguments<RadiusArgs>>),
 }
 
@@ -307,6 +314,7 @@ impl Probe {
             AnyCheck::Control(check) => check.args.target(),
             AnyCheck::Gre(check) => check.args.target(),
             AnyCheck::Auth(check) => check.args.target(),
+            AnyCheck::Tunnel(check) => check.args.target(),
             AnyCheck::Radius(check) => check.args.target(),
         }
     }
@@ -354,6 +362,13 @@ impl Probe {
             AnyCheck::Control(check) => session(check.run(interrupt)),
             AnyCheck::Gre(check) => session(check.run(interrupt)),
             AnyCheck::Auth(check) => session(check.run(interrupt)),
+            AnyCheck::Tunnel(check) => {
+                let (seen, conclusion) = check.run(interrupt);
+                match seen.flatten() {
+                    Some((seen, found)) => used(observed(new(conclusion), &seen), &found),
+                    None => new(conclusion),
+                }
+            }
             AnyCheck::Radius(check) => {
                 let (seen, conclusion) = check.run(interrupt);
                 let mut run = new(conclusion);
@@ -386,6 +401,18 @@ fn observed(run: Run, seen: &Observation) -> Run {
         loss: (sent > 0).then_some(Loss { sent, lost: sent.saturating_sub(answered) }),
         ..run
     }
+}
+
+/// LCP echoes that went beside the traffic.
+fn used(run: Run, found: &Found) -> Run {
+    let outer = found.steps.iter().find_map(|step| match &step.seen {
+        StepSeen::Ping { outer, .. } | StepSeen::Keep { outer, .. } => Some(outer),
+        _ => None,
+    });
+    let Some(outer) = outer.filter(|outer| outer.sent > 0) else { return run };
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let loss = Loss { sent: count(outer.received + outer.lost), lost: count(outer.lost) };
+    Run { lcp_rtt: outer.median(), lcp_jitter: outer.jitter(), loss: Some(loss), ..run }
 }
 
 fn service(mode: Mode) -> Service {
@@ -465,6 +492,7 @@ impl Free for Probe {
                 AnyCheck::Control(check) => check.try_secrets(),
                 AnyCheck::Gre(check) => check.try_secrets(),
                 AnyCheck::Auth(check) => check.try_secrets(),
+                AnyCheck::Tunnel(check) => check.try_secrets(),
                 AnyCheck::Radius(check) => check.try_secrets(),
             }?;
             Ok(Arc::new(check))

@@ -125,6 +125,7 @@ fn main() -> ExitCode {
         Some("check_pptp_control") => pptp_plugins::check_pptp_control::main(argv),
         Some("check_pptp_gre") => pptp_plugins::check_pptp_gre::main(argv),
         Some("check_pptp_auth") => pptp_plugins::check_pptp_auth::main(argv),
+        Some("check_pptp_tunnel") => pptp_plugins::check_pptp_tunnel::main(argv),
         Some("check_radius") => pptp_plugins::check_radius::main(argv),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! The demonstration: every check against a healthy lab, then with seven
+//! The demonstration: every check against a healthy lab, then with nine
 //! faults; each with its command, its line and its exit code.
 //!
 //! It runs inside the lab's namespace, as the lab's command, and switches
@@ -16,10 +16,15 @@ use std::time::{Duration, Instant};
 const WIDTH: usize = 92;
 
 /// The checks, each with its arguments.
-const CHECKS: [(&str, &str); 4] = [
+const CHECKS: [(&str, &str); 5] = [
     ("check_pptp_control", "-H 127.0.0.1 -t 2"),
     ("check_pptp_gre", "-H 127.0.0.1 -t 2"),
     ("check_pptp_auth", "-H 127.0.0.1 -t 2 -u probe --password-env LAB_PASSWORD --mppe 128"),
+    (
+        "check_pptp_tunnel",
+        "-H 127.0.0.1 -t 6 -u probe --password-env LAB_PASSWORD --count 5 --mtu \
+         --http http://192.168.77.1/",
+    ),
     (
         "check_radius",
         "-H 127.0.0.1 -t 2 -u probe --password-env LAB_PASSWORD --secret-env LAB_RADIUS_SECRET \
@@ -28,14 +33,16 @@ const CHECKS: [(&str, &str); 4] = [
 ];
 
 /// Faults, each with what it is in the field and the check that tells most.
-const FAULTS: [(&str, &str, usize); 7] = [
+const FAULTS: [(&str, &str, usize); 9] = [
     ("tcp-refused", "the daemon is not running", 0),
     ("gre-lost-out", "a firewall drops GRE on its way back", 1),
     ("gre-lost-in", "a NAT drops GRE on its way there", 1),
     ("auth-failure=648", "the monitoring account's password has expired", 2),
     ("wrong-mppe-key", "the two sides derive other MPPE keys", 2),
-    ("radius-no-mppe-keys", "RADIUS accepts everybody, but forgets the MPPE keys", 3),
-    ("radius-wrong-secret", "RADIUS has another shared secret", 3),
+    ("http-silent", "connected, but the web server behind the gateway is stuck", 3),
+    ("black-hole=1300", "connected, but large packets vanish on the way", 3),
+    ("radius-no-mppe-keys", "RADIUS accepts everybody, but forgets the MPPE keys", 4),
+    ("radius-wrong-secret", "RADIUS has another shared secret", 4),
 ];
 
 /// Shows everything. `control` is the lab's control socket.
@@ -46,7 +53,7 @@ pub fn play(control: &Path) -> Result<(), String> {
     let began = Instant::now();
     let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
     say(
-        "A PPTP gateway in a namespace of its own, its RADIUS server, and four checks (perfdata left out).\n",
+        "A PPTP gateway in a namespace of its own, its RADIUS server, and five checks (perfdata left out).\n",
     );
     say("== healthy");
     for run in start(&program)? {

@@ -300,7 +300,7 @@ fn a_probe_says_what_its_check_would_say() {
         ("name = 'a'", "1: [probe] needs a type"),
         (
             "name = 'a'\ntype = 'ping'",
-            "3: probe.type must be a word for a check, not \"ping\": known are control gre auth radius",
+            "3: probe.type must be a word for a check, not \"ping\": known are control gre auth tunnel radius",
         ),
         (
             "name = 'a'\ntype = 'gre'",
