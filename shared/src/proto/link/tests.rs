@@ -5,7 +5,7 @@ use super::*;
 use crate::crypto::mppe::KeyLength;
 use crate::crypto::mschap;
 use crate::secret::Secret;
-use crate::wire::cp::{CcpOption, IpcpOption, LcpOption, mppe_bits};
+use crate::wire::cp::{CcpOption, IpcpOption, LcpOption, RawOption, mppe_bits};
 use crate::wire::{chap, gre};
 
 mod random;
