@@ -347,7 +347,8 @@ mod tests {
     #[test]
     fn errors_and_silence_are_no_answer_and_take_a_second() {
         on_virtual_clock(async {
-            let until = in_ms(1_000);
+            // The clock of the tests counts whole milliseconds.
+            let until = in_ms(1_000 + u64::from(TRIES));
             let error = Answer::Unreachable { from: FROM, code: 1 };
             let mut path = Path::new(|_, _| vec![(5, error)]);
             assert!(!is_answered(&mut path, PING).await);
