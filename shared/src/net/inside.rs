@@ -24,8 +24,7 @@ use tokio::time::timeout_at;
 
 use super::driver::Driven;
 use super::gre::Fragments;
-use crate::probe::tunnel::path_mtu::Acknowledged;
-use crate::probe::tunnel::way::{Answer, Heard, Pinger, Segments, Way, now};
+use super::way::{Acknowledged, Answer, Heard, Pinger, Segments, Way, now};
 use crate::proto::stack::{self, EchoAnswer, Echoed, Stack};
 use crate::proto::tunnel::{Seen, Tunnel};
 use crate::wire::ip::{Datagram, Icmp, PROTOCOL_ICMP, unreachable_name};

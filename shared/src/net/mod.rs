@@ -18,3 +18,4 @@ pub mod resolve;
 pub mod tap;
 pub mod tcp;
 pub mod tls;
+pub mod way;

@@ -41,8 +41,9 @@ pub mod path_mtu;
 pub mod spans;
 pub mod throughput;
 pub mod url;
-pub mod way;
 pub mod web;
+
+pub use crate::net::way;
 
 /// Octets of an LCP Echo-Request that weighs about as much as a small ping.
 const LINK_ECHO: usize = 64;

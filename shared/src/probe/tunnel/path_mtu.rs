@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use super::way::{Answer, Heard, Pinger, now};
+use super::way::{Acknowledged, Answer, Heard, Pinger, now};
 
 /// How often a size is tried before it counts as failed.
 const TRIES: u8 = 3;
@@ -183,20 +183,6 @@ pub async fn largest(
         search.confirm(pinger, lowest, timeout, until).await;
     }
     search.finish()
-}
-
-/// Frames to the gateway of which it is known whether they arrived: a peer
-/// acknowledges GRE packets whatever is in them, LCP Discard-Requests for one
-/// (RFC 2637, section 4; RFC 1661, section 5.9).
-pub trait Acknowledged {
-    /// Sends a frame as long as that of an IPv4 datagram of `length` octets;
-    /// gives its sequence number, or nothing when the tunnel is gone.
-    fn send(&mut self, length: usize) -> Option<u32>;
-
-    /// Whether the frame with this sequence number is acknowledged, waited for
-    /// until `until`; false at once when the tunnel is gone. An acknowledgement
-    /// of a later packet counts too, so nothing else may be sent meanwhile.
-    fn acknowledged(&mut self, sequence: u32, until: Instant) -> impl Future<Output = bool>;
 }
 
 /// Finds the largest frame that reaches the gateway by a fresh bisection. One is

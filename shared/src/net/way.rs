@@ -1,6 +1,6 @@
 //! What a user's traffic goes by: the open tunnel, or in a test anything else
 //! that behaves like it. Everything that acts as a user would is written
-//! against these two traits.
+//! against these traits.
 //!
 //! Times come from [`now`], so that tests run on the runtime's virtual clock.
 
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::net::tcp;
+use super::tcp;
 use crate::reason::Reason;
 
 /// The runtime's clock.
@@ -120,4 +120,18 @@ pub enum Answer {
         /// The code, see [`unreachable_name`](crate::wire::ip::unreachable_name).
         code: u8,
     },
+}
+
+/// Frames to the gateway of which it is known whether they arrived: a peer
+/// acknowledges GRE packets whatever is in them, LCP Discard-Requests for one
+/// (RFC 2637, section 4; RFC 1661, section 5.9).
+pub trait Acknowledged {
+    /// Sends a frame as long as that of an IPv4 datagram of `length` octets;
+    /// gives its sequence number, or nothing when the tunnel is gone.
+    fn send(&mut self, length: usize) -> Option<u32>;
+
+    /// Whether the frame with this sequence number is acknowledged, waited for
+    /// until `until`; false at once when the tunnel is gone. An acknowledgement
+    /// of a later packet counts too, so nothing else may be sent meanwhile.
+    fn acknowledged(&mut self, sequence: u32, until: Instant) -> impl Future<Output = bool>;
 }
