@@ -597,11 +597,12 @@ impl Tunnel {
                 self.drain_link(now);
             }
             self.drain_link(now);
-            while let Some(octets) = self.control.poll_transmit() {
-                self.transmits.push_back(Transmit::Control(octets));
-            }
+            // GRE first: a Terminate-Request behind the Call-Clear-Request finds nobody.
             while let Some(octets) = self.gre.as_mut().and_then(|gre| gre.poll_transmit(now)) {
                 self.transmits.push_back(Transmit::Gre(octets));
+            }
+            while let Some(octets) = self.control.poll_transmit() {
+                self.transmits.push_back(Transmit::Control(octets));
             }
             if !moved && before == self.transmits.len() {
                 return;
