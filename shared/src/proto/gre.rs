@@ -35,6 +35,8 @@ const QUEUE: usize = 256;
 const INBOX: usize = 1024;
 /// Numbers given up that are remembered, to tell a late frame from a duplicate.
 const REMEMBERED: usize = 64;
+/// Packets of a window that is none.
+const WIDE_OPEN: u32 = 1 << 30;
 /// A jump of more than this is not a gap but a peer that lost count.
 const FAR: u32 = 1 << 16;
 
@@ -168,6 +170,12 @@ impl GreChannel {
     /// already, so that all headers are equally long.
     pub fn acknowledge_always(&mut self, always: bool) {
         self.always_acknowledges = always;
+    }
+
+    /// What is sent from now on does not wait for the window: there will be no
+    /// time for it.
+    pub fn open_window(&mut self) {
+        (self.window, self.window_max) = (WIDE_OPEN, WIDE_OPEN);
     }
 
     /// Queues a PPP frame.
@@ -429,6 +437,24 @@ mod tests {
         c.acknowledge_always(false);
         assert_eq!(sent(&mut c), (None, 13));
         assert_eq!(c.poll_transmit(now), None);
+    }
+
+    #[test]
+    fn what_waits_leaves_in_order_when_the_window_is_opened() {
+        let now = Instant::now();
+        let mut c = GreChannel::new(7, 9, 2, now);
+        for n in 0..4 {
+            c.send(vec![n], now);
+        }
+        assert!(c.poll_transmit(now).is_some());
+        assert_eq!((c.poll_transmit(now), c.room()), (None, 0));
+        c.open_window();
+        let left = std::iter::from_fn(|| c.poll_transmit(now));
+        let left: Vec<_> =
+            left.map(|octets| Packet::parse(&octets).unwrap().payload.to_vec()).collect();
+        assert_eq!(left, [[1], [2], [3]]);
+        c.handle_input(&ack(3), now);
+        assert!(c.room() > 1_000);
     }
 
     #[test]

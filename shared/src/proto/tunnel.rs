@@ -243,6 +243,8 @@ pub struct Tunnel {
     gre_last_input: Option<Instant>,
     /// When a gateway that says nothing is asked whether it still hears us.
     quiet_at: Option<Instant>,
+    /// When a gateway that negotiates again must be done with it.
+    renegotiated_by: Option<Instant>,
     /// GRE that came before the Outgoing-Call-Reply: the two take different
     /// ways.
     early: Vec<Vec<u8>>,
@@ -279,6 +281,7 @@ impl Tunnel {
             gre_since: now,
             gre_last_input: None,
             quiet_at: None,
+            renegotiated_by: None,
             early: Vec::new(),
             link: None,
             strays: Vec::new(),
@@ -429,6 +432,10 @@ impl Tunnel {
             self.quiet_at = Some(now + self.patience / 4);
             self.ask_whether_heard(now);
         }
+        if self.renegotiated_by.is_some_and(|at| at <= now) {
+            let failure = self.never_renegotiated();
+            self.fail(failure, now);
+        }
         match self.stage {
             Stage::ControlEcho { until, .. } if until <= now => {
                 let failure = Failure::new(
@@ -481,6 +488,8 @@ impl Tunnel {
             return;
         }
         self.expire(now);
+        // The Terminate-Request first: what clears the call ends the link too.
+        self.drain(now);
         self.control.abort();
         self.drain(now);
         self.stage = Stage::Finished;
@@ -505,6 +514,7 @@ impl Tunnel {
             self.gre_until,
             self.widen_at,
             self.quiet_at,
+            self.renegotiated_by,
             self.control.poll_timeout(),
             self.gre.as_ref().and_then(GreChannel::poll_timeout),
             self.link.as_ref().and_then(Link::poll_timeout),
@@ -562,6 +572,9 @@ impl Tunnel {
         self.widen_at = None;
         self.quiet_at = None;
         self.ended_at.get_or_insert(now);
+        if let Some(gre) = &mut self.gre {
+            gre.open_window();
+        }
         match &mut self.link {
             // Where nothing of ours arrives a Terminate-Request is not waited for.
             Some(link) if self.gre_last_input.is_some() => {
@@ -605,9 +618,27 @@ impl Tunnel {
                 self.transmits.push_back(Transmit::Control(octets));
             }
             if !moved && before == self.transmits.len() {
-                return;
+                break;
             }
         }
+        self.watch_renegotiation(now);
+    }
+
+    /// Times a gateway that took the link back to negotiate it again.
+    fn watch_renegotiation(&mut self, now: Instant) {
+        let waits = self.is_open() && !self.carries_datagrams();
+        let by = self.renegotiated_by.unwrap_or(now + self.patience);
+        self.renegotiated_by = waits.then_some(by);
+    }
+
+    fn never_renegotiated(&self) -> Failure {
+        let phase = self.phase();
+        let stage = self.link.as_ref().map_or("", Link::stage);
+        let detail = format!(
+            "gateway began to negotiate again and does not end: {stage} for {}",
+            span(self.patience)
+        );
+        Failure::new(phase, Reason::Silent, detail)
     }
 
     fn drain_link(&mut self, now: Instant) {
@@ -623,7 +654,13 @@ impl Tunnel {
         if matches!(self.stage, Stage::Proof { .. }) && garbled > 0
             || self.stage == Stage::Open && garbled >= GARBLED
         {
-            let detail = "encrypted data cannot be read: the two sides hold different MPPE keys";
+            let detail = match self.seen.proof {
+                Proof::Proved(_) => format!(
+                    "MPPE keys agreed for {}, then encrypted data could not be read any more",
+                    span(now.duration_since(self.phase_started))
+                ),
+                _ => "encrypted data cannot be read: the two sides hold different MPPE keys".into(),
+            };
             self.fail(Failure::new(Phase::Data, Reason::MppeKeyMismatch, detail), now);
         }
         if let (Some(link), Some(gre)) = (&mut self.link, &mut self.gre) {
@@ -734,7 +771,7 @@ impl Tunnel {
         match event {
             link::Event::LcpUp => {
                 self.mark(Phase::Lcp, now);
-                if self.stage == Stage::Open {
+                if self.was_up() {
                     self.seen.renegotiated.lcp += 1;
                     self.following = (true, true);
                 }
@@ -753,14 +790,14 @@ impl Tunnel {
             link::Event::CcpDone(mode) => {
                 self.mark(Phase::Ccp, now);
                 self.seen.mppe = Some(mode);
-                if self.stage == Stage::Open && !std::mem::take(&mut self.following.0) {
+                if self.was_up() && !std::mem::take(&mut self.following.0) {
                     self.seen.renegotiated.ccp += 1;
                 }
                 self.session_up(now);
             }
             link::Event::NetworkUp => {
                 self.mark(Phase::Ipcp, now);
-                if self.stage == Stage::Open && !std::mem::take(&mut self.following.1) {
+                if self.was_up() && !std::mem::take(&mut self.following.1) {
                     self.seen.renegotiated.ipcp += 1;
                 }
                 self.session_up(now);
@@ -782,11 +819,22 @@ impl Tunnel {
         }
     }
 
+    /// IP could flow before.
+    fn was_up(&self) -> bool {
+        matches!(self.stage, Stage::Proof { .. } | Stage::Open)
+    }
+
     /// Once encryption is decided and an address is there: prove the keys.
     fn session_up(&mut self, now: Instant) {
         let (Some(mppe), Some(_)) = (self.seen.mppe, self.seen.phase(Phase::Ipcp)) else { return };
-        if !matches!(self.goal, Goal::Session | Goal::Open) || self.stage != Stage::Link {
+        if !matches!(self.goal, Goal::Session | Goal::Open) || !self.carries_datagrams() {
             return;
+        }
+        match self.stage {
+            Stage::Link => {}
+            // Keys that were agreed anew meanwhile get the whole time, too.
+            Stage::Proof { .. } if mppe.is_some() => {}
+            _ => return,
         }
         let nothing_to_prove = mppe.is_none() && self.goal == Goal::Session;
         if nothing_to_prove || self.addresses().is_none() {

@@ -391,6 +391,8 @@ impl Gateway {
             _ => {}
         }
         if self.lcp.is_open() && !was_open {
+            self.authenticated = false;
+            (self.encryptor, self.decryptor) = (None, None);
             self.ccp = Layer::default();
             self.ipcp = Layer::default();
             self.ask();

@@ -25,6 +25,11 @@ impl Tunnel {
         self.stage == Stage::Open
     }
 
+    /// True while datagrams pass; not so while the gateway negotiates again.
+    pub fn carries_datagrams(&self) -> bool {
+        self.link.as_ref().is_some_and(Link::carries_network)
+    }
+
     /// The inner addresses: ours and the gateway's.
     pub fn addresses(&self) -> Option<(Ipv4Addr, Ipv4Addr)> {
         self.link.as_ref().and_then(Link::addresses)

@@ -16,6 +16,7 @@ mod captured;
 /// The peer, which the fuzz targets use too.
 #[path = "../../../../tests/fuzz/src/gateway.rs"]
 mod gateway;
+mod open;
 mod random;
 
 use gateway::{ACCOUNT, Gateway, INNER, POOL, Reply, Settings, WRONG, Watch, frame_of};
