@@ -489,6 +489,11 @@ pub struct EchoPinger {
 }
 
 impl Pinger for EchoPinger {
+    async fn ready(&mut self, until: Instant) {
+        let reached = |session: &Session| session.over || session.tunnel.carries_datagrams();
+        let _ = timeout_at(until.into(), self.inside.until(reached)).await;
+    }
+
     fn send(&mut self, sequence: u16, length: usize) -> Instant {
         let now = now();
         let mut session = self.inside.session.borrow_mut();

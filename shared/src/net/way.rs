@@ -77,6 +77,12 @@ pub trait Segments {
 
 /// Echoes to one place.
 pub trait Pinger {
+    /// Waits until echoes can be sent, at the latest until `until`: while a
+    /// gateway negotiates again they would be lost.
+    fn ready(&mut self, _until: Instant) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Sends an echo; `length` counts the octets of the whole IPv4 datagram,
     /// at least 28, or those of the LCP packet, at least 8. Gives the time at
     /// which it left.

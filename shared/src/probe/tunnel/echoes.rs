@@ -87,6 +87,26 @@ impl Echoes {
         (settled > 0).then(|| self.lost as f64 * 100.0 / settled as f64)
     }
 
+    /// Echoes lost at the end, one after the other: none was answered any more.
+    pub fn lost_at_end(&self) -> usize {
+        let settled = self.settled();
+        settled.len() - settled.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
+    }
+
+    /// Echoes lost beside those of the `gaps` longest rows of lost ones.
+    pub fn lost_beside(&self, gaps: usize) -> usize {
+        let mut rows: Vec<usize> =
+            self.settled().split(Option::is_some).map(<[_]>::len).filter(|row| *row > 0).collect();
+        rows.sort_unstable();
+        rows.iter().rev().skip(gaps).sum()
+    }
+
+    /// Round trips without the last ones, whose time was not up.
+    fn settled(&self) -> &[Option<Duration>] {
+        let open = self.times.iter().rev().take_while(|time| time.is_none()).count();
+        &self.times[..self.times.len() - open.min(self.cut_off)]
+    }
+
     fn answered(&self) -> Vec<Duration> {
         self.times.iter().copied().flatten().collect()
     }
@@ -104,8 +124,13 @@ pub async fn series(pinger: &mut impl Pinger, plan: &Plan, until: Instant) -> Ec
         }
         let all_sent = track.echoes.len() == usize::from(plan.count);
         if !all_sent && due <= at {
-            track.send(pinger, plan, until);
-            due = due.checked_add(plan.interval).unwrap_or(until);
+            pinger.ready(until).await;
+            let ready = now();
+            if ready < until {
+                track.send(pinger, plan, until);
+            }
+            let held = ready.saturating_duration_since(at);
+            due = due.checked_add(plan.interval.saturating_add(held)).unwrap_or(until);
             continue;
         }
         let wake = if all_sent { track.open_until() } else { Some(due) };
@@ -394,6 +419,59 @@ pub(super) mod tests {
             assert_eq!((seen.received, seen.lost), (2, 1));
             assert!(seen.duplicates > 1_000);
             assert!(now() - started <= Duration::from_millis(40 + 100 + 1));
+        });
+    }
+
+    /// What is lost where, of echoes that are answered (`+`) or not, the last
+    /// `cut_off` of them because time was up.
+    #[test]
+    fn rows_of_lost_echoes_are_told_apart() {
+        for (fates, cut_off, at_end, beside) in [
+            ("", 0, 0, [0, 0, 0]),
+            ("+++", 0, 0, [0, 0, 0]),
+            ("---", 0, 3, [3, 0, 0]),
+            ("---", 3, 0, [0, 0, 0]),
+            ("-+--+---", 0, 3, [6, 3, 1]),
+            ("-+--+---", 2, 1, [4, 2, 1]),
+            ("-+-+", 0, 0, [2, 1, 0]),
+        ] {
+            let time = |fate| (fate == b'+').then_some(Duration::ZERO);
+            let times = fates.bytes().map(time).collect();
+            let seen = Echoes { times, cut_off, ..Echoes::default() };
+            assert_eq!(seen.lost_at_end(), at_end, "{fates}");
+            assert_eq!([0, 1, 2].map(|gaps| seen.lost_beside(gaps)), beside, "{fates}");
+        }
+    }
+
+    /// A path that can be used only from some time on.
+    struct Shut<P>(P, Instant);
+
+    impl<P: Pinger> Pinger for Shut<P> {
+        async fn ready(&mut self, until: Instant) {
+            tokio::time::sleep_until(until.min(self.1).into()).await;
+        }
+
+        fn send(&mut self, sequence: u16, length: usize) -> Instant {
+            assert!(now() >= self.1);
+            self.0.send(sequence, length)
+        }
+
+        async fn heard(&mut self, until: Instant) -> Option<Heard> {
+            self.0.heard(until).await
+        }
+    }
+
+    #[test]
+    fn a_series_waits_while_no_echo_can_be_sent_and_keeps_its_pace() {
+        on_virtual_clock(async {
+            let started = now();
+            let mut path = Shut(Path::new(|_, _| vec![reply(10)]), in_ms(500));
+            let seen = series(&mut path, &plan(3), in_ms(1_000)).await;
+            assert_eq!((seen.sent, seen.received), (3, 3));
+            assert_eq!(now() - started, Duration::from_millis(500 + 2 * 20 + 10));
+            let mut path = Shut(Path::new(|_, _| vec![]), in_ms(500));
+            let seen = series(&mut path, &plan(3), in_ms(100)).await;
+            assert_eq!((seen.sent, seen.lost), (0, 0));
         });
     }
 
