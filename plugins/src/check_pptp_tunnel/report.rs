@@ -464,9 +464,10 @@ impl Judge<'_> {
             );
             Sub::failed("mtu", Phase::Data, Reason::MtuBlackHole, text)
         } else {
-            let host = to_host.map(|octets| format!(", {octets} to the host")).unwrap_or_default();
+            let host =
+                to_host.map(|octets| format!("; {octets} reach the host")).unwrap_or_default();
             let words = mtu_words(seen, MTU_UNIT);
-            let text = format!("{words}{host}{}", mtu_advice(seen).unwrap_or_default());
+            let text = format!("{words}{}{host}", mtu_advice(seen).unwrap_or_default());
             Sub::ok("mtu", text)
         };
         let octets = [
@@ -557,7 +558,7 @@ fn mtu_advice(seen: &PathMtu) -> Option<String> {
     let in_fragments = seen.fragmented.and_then(|found| found.largest);
     let larger = match in_fragments.filter(|octets| *octets > mtu.into()) {
         Some(octets) => {
-            let noticed = if seen.reassembled { ", as they come from the gateway" } else { "" };
+            let noticed = if seen.reassembled { " (seen from the gateway)" } else { "" };
             let allowed = if octets < usize::from(seen.negotiated) { "" } else { " as LCP allows" };
             format!("; larger ones, up to {octets}{allowed}, only in fragments{noticed}")
         }

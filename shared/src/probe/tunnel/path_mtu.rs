@@ -197,8 +197,9 @@ pub async fn largest_up(
     timeout: Duration,
     until: Instant,
 ) -> Option<Bound> {
-    // An acknowledgement that waits for data takes equally long each time.
-    let patience = (open(path, timeout, until).await? * 2 + GRACE).min(timeout);
+    // The first may ride on data, the second comes alone like those to come.
+    let alone = open(path, timeout, until).await?.max(open(path, timeout, until).await?);
+    let patience = (alone * 2 + GRACE).max(NUDGE).min(timeout);
     for _ in 0..MOST_TRIES {
         let Some(&size) = bisection.next(1).first() else { break };
         let Some(sequence) = path.send(size) else { break };
