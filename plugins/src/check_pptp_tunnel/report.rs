@@ -163,7 +163,7 @@ impl Judge<'_> {
         }
         if let Some((sub, verdict)) = worst.and_then(|sub| Some((sub, sub.verdict()?))) {
             let report = Report::failed(verdict.phase, verdict.reason, sub.headline());
-            return report.mend(verdict.mend.clone());
+            return report.mend(verdict.mend.clone()).with_state(sub.state());
         }
         if self.found.untried > 0 {
             let text = format!("time was up with {} steps inside not begun", self.found.untried);
@@ -442,12 +442,11 @@ impl Judge<'_> {
     /// they pass in pieces, that is worth a remark.
     fn path_mtu(&self, seen: &PathMtu) -> Sub {
         let negotiated = usize::from(seen.negotiated);
-        let hole = |found: &Option<path_mtu::Found>| {
-            let found = found.filter(|found| found.black_hole)?;
-            found.largest.filter(|limit| *limit < negotiated)
+        let hole = |found: path_mtu::Found| {
+            found.largest.filter(|limit| found.black_hole && *limit < negotiated)
         };
         let to_host = seen.to_host.and_then(|found| found.largest);
-        let limit = match (hole(&seen.fragmented), hole(&seen.to_host)) {
+        let limit = match (hole(seen.fragmented), seen.to_host.and_then(hole)) {
             (Some(limit), host) if host.is_none_or(|host| host >= limit) => {
                 Some((limit, "", format!(" ({})", mtu_words(seen, " pass"))))
             }
@@ -463,6 +462,13 @@ impl Judge<'_> {
                 limit.saturating_sub(40)
             );
             Sub::failed("mtu", Phase::Data, Reason::MtuBlackHole, text)
+        } else if seen.fragmented.cut_off || seen.to_host.is_some_and(|found| found.cut_off) {
+            let words = mtu_words(seen, MTU_UNIT);
+            let text = format!("time was up while the largest packet was sought: {words}");
+            let state = self.context.timeout.state;
+            Sub::failed("mtu", Phase::Data, Reason::Silent, text)
+                .mend("raise -t, or ask for less")
+                .with_state(state)
         } else {
             let host =
                 to_host.map(|octets| format!("; {octets} reach the host")).unwrap_or_default();
@@ -473,8 +479,8 @@ impl Judge<'_> {
         let octets = [
             ("mtu_up", seen.whole.up.map(|bound| bound.octets)),
             ("mtu_down", seen.whole.down.map(|bound| bound.octets)),
-            ("mtu_fragmented", seen.fragmented.as_ref().and_then(|found| found.largest)),
-            ("mtu_host", seen.to_host.as_ref().and_then(|found| found.largest)),
+            ("mtu_fragmented", seen.fragmented.largest),
+            ("mtu_host", to_host),
             ("mtu_negotiated", Some(negotiated)),
         ];
         for (label, octets) in octets {
@@ -555,8 +561,7 @@ fn mtu_words(seen: &PathMtu, unit: &str) -> String {
 /// What becomes of larger packets that LCP allows, and what to set.
 fn mtu_advice(seen: &PathMtu) -> Option<String> {
     let Clamp { mtu, mss } = seen.whole.clamp(seen.negotiated)?;
-    let in_fragments = seen.fragmented.and_then(|found| found.largest);
-    let larger = match in_fragments.filter(|octets| *octets > mtu.into()) {
+    let larger = match seen.fragmented.largest.filter(|octets| *octets > mtu.into()) {
         Some(octets) => {
             let noticed = if seen.reassembled { " (seen from the gateway)" } else { "" };
             let allowed = if octets < usize::from(seen.negotiated) { "" } else { " as LCP allows" };

@@ -182,9 +182,8 @@ pub struct PathMtu {
     pub negotiated: u16,
     /// In GRE packets that may not be fragmented.
     pub whole: Directions,
-    /// There and back in GRE packets that may be fragmented, where that was
-    /// tried because not everything passes whole.
-    pub fragmented: Option<path_mtu::Found>,
+    /// There and back in GRE packets that may be fragmented.
+    pub fragmented: path_mtu::Found,
     /// GRE from the gateway was larger than what passes the link of this host:
     /// it came in fragments.
     pub reassembled: bool,
@@ -453,56 +452,55 @@ impl User<'_> {
         BulkSeen { moved, limit }
     }
 
-    /// First in GRE packets that may not be fragmented, both ways and upwards
-    /// alone; then, as any client sends them, in such that may. What fits no
-    /// packet of this host's link is not tried in one piece: it would only
-    /// leave a gap in the sequence.
+    /// First in GRE packets that may be fragmented, as any client sends them:
+    /// that may teach this host the MTU of the path. Then in such that may not,
+    /// both ways and upwards alone, as far as that can be: what fits no packet
+    /// whole would only leave a gap in the sequence.
     async fn path_mtu(&self, host: Option<&Host>, until: Instant) -> StepSeen {
         let negotiated = self.inside.with_tunnel(|tunnel, _| tunnel.negotiated_mtu());
         let high = usize::from(negotiated).clamp(path_mtu::SMALL, ETHERNET);
-        let mtu = self.fragments.as_ref().and_then(Fragments::path_mtu).unwrap_or(ETHERNET);
-        let fits = self.inside.with_tunnel(|tunnel, _| tunnel.largest_whole(mtu));
         let mut seen = PathMtu {
             negotiated,
             whole: Directions { both: None, up: None, down: None },
-            fragmented: None,
+            fragmented: path_mtu::Found::default(),
             reassembled: false,
             to_host: None,
         };
         let Some((_, gateway)) = self.inside.addresses() else { return StepSeen::PathMtu(seen) };
-        let sizes = |high: usize, expected: &[usize]| {
-            let mut sizes = Bisection::new(path_mtu::SMALL, high.max(path_mtu::SMALL));
-            sizes.expect(expected);
-            sizes
-        };
-        let half = || now() + until.saturating_duration_since(now()) / 2;
+        let sizes = |high: usize| Bisection::new(path_mtu::SMALL, high.max(path_mtu::SMALL));
+        let share = |part: u32| until - until.saturating_duration_since(now()) / part;
         self.inside.with_tunnel(|tunnel, _| tunnel.acknowledge_always(true));
-        self.allow_fragments(false);
         let mut pinger = self.inside.pinger(Some(gateway));
-        let whole = sizes(high.min(fits.0).min(fits.1), &[]);
-        let both = path_mtu::largest(&mut pinger, whole, TRY_TIMEOUT, half()).await;
-        let mut discards = Discards::new(self.inside);
-        // Upwards, headers may be shorter by as much as more fits.
-        let largest = both.largest.unwrap_or(path_mtu::SMALL);
-        let upwards =
-            sizes(high.min(fits.0), &[largest, (largest + fits.0).saturating_sub(fits.1)]);
-        let up = path_mtu::largest_up(&mut discards, upwards, TRY_TIMEOUT, half()).await;
-        self.allow_fragments(true);
-        seen.whole = Directions::new(&both, up, fits.0, fits.1);
-        let mut limit = high;
-        if both.largest.is_some() && largest < high {
-            let sizes = sizes(high, &[largest]);
-            let found = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, half()).await;
-            limit = found.largest.filter(|_| found.exact).unwrap_or(high);
-            seen.fragmented = Some(found);
-            seen.reassembled = self.inside.with_tunnel(|tunnel, _| tunnel.largest_outer()) > mtu;
+        seen.fragmented = path_mtu::largest(&mut pinger, sizes(high), TRY_TIMEOUT, share(3)).await;
+        let mtu = self.fragments.as_ref().and_then(Fragments::path_mtu).unwrap_or(ETHERNET);
+        let (outer, (fits_up, fits_down)) = self
+            .inside
+            .with_tunnel(|tunnel, _| (tunnel.largest_outer(), tunnel.largest_whole(mtu)));
+        seen.reassembled = outer > mtu;
+        let limit = seen.fragmented.largest.filter(|_| seen.fragmented.exact).unwrap_or(high);
+
+        self.allow_fragments(false);
+        let mut both = path_mtu::Found::default();
+        if seen.fragmented.largest.is_some() {
+            let sizes = sizes(limit.min(fits_up).min(fits_down));
+            both = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, share(2)).await;
+            both.exact |= seen.fragmented.exact && both.largest == Some(limit);
         }
+        let mut upwards = sizes(high.min(fits_up));
+        if let Some(largest) = both.largest {
+            // The same path with our header, which may be shorter.
+            upwards.expect(&[largest, (largest + fits_up).saturating_sub(fits_down)]);
+        }
+        let mut discards = Discards::new(self.inside);
+        let up = path_mtu::largest_up(&mut discards, upwards, TRY_TIMEOUT, share(3)).await;
+        self.allow_fragments(true);
+        seen.whole = Directions::new(&both, up, fits_up, fits_down);
+
         if let Some(host) = host
             && let Ok(address) = self.address(host, until).await
         {
             let mut pinger = self.inside.pinger(Some(address));
-            let sizes = sizes(limit, &[]);
-            let found = path_mtu::largest(&mut pinger, sizes, TRY_TIMEOUT, until).await;
+            let found = path_mtu::largest(&mut pinger, sizes(limit), TRY_TIMEOUT, until).await;
             seen.to_host = Some(found);
         }
         self.inside.with_tunnel(|tunnel, _| tunnel.acknowledge_always(false));

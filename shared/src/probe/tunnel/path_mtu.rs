@@ -154,6 +154,8 @@ pub struct Found {
     pub refused: Option<(Ipv4Addr, u16)>,
     /// Larger ones vanish and nobody says so.
     pub black_hole: bool,
+    /// Some came back, and then time or tries ran out.
+    pub cut_off: bool,
     /// Packets were lost or refused that were no larger than what passed.
     pub lossy: bool,
     /// Packets sent.
@@ -442,6 +444,7 @@ impl Search {
             exact,
             refused: self.refused,
             black_hole: exact && !self.sent.iter().any(is_refused),
+            cut_off: self.is_answered && !exact && passed < self.bisection.high,
             lossy: self.sent.iter().enumerate().any(is_lost),
             tries: self.sent.len(),
         }
