@@ -125,10 +125,10 @@ impl Bisection {
         }
     }
 
-    /// The largest size passes by chance only.
-    fn fails_after_all(&mut self) {
-        self.failed.insert(self.passed, TRIES);
-        self.passed -= 1;
+    /// A size that passed did so by chance.
+    fn fails_after_all(&mut self, size: usize) {
+        self.failed.insert(size, TRIES);
+        self.passed = size - 1;
     }
 
     /// A router refused this size and named the MTU of its next hop, 0 where
@@ -356,7 +356,7 @@ impl Search {
                     return;
                 }
             }
-            self.bisection.fails_after_all();
+            self.bisection.fails_after_all(size);
         }
     }
 
