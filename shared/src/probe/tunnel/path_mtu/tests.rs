@@ -279,20 +279,32 @@ fn black_holes_before_pptpd_are_measured_each_way() {
     }
 }
 
-/// Acknowledges what is no larger than its limit, held or not.
-struct AcceptsOnly(usize, u32);
+/// Acknowledges what is no larger than its limit, late; the first
+/// acknowledgement rides on data.
+struct Gateway {
+    limit: usize,
+    acknowledged_at: Vec<Option<Instant>>,
+}
 
-impl Acknowledged for AcceptsOnly {
+impl Gateway {
+    fn new(limit: usize) -> Self {
+        Self { limit, acknowledged_at: Vec::new() }
+    }
+}
+
+impl Acknowledged for Gateway {
     fn send(&mut self, length: usize) -> Option<u32> {
-        self.1 = if length <= self.0 { self.1 + 1 } else { self.1 };
-        Some(if length <= self.0 { self.1 } else { u32::MAX })
+        let sequence = self.acknowledged_at.len();
+        let delay = if sequence == 0 { 1 } else { 140 };
+        self.acknowledged_at.push((length <= self.limit).then(|| in_ms(delay)));
+        u32::try_from(sequence).ok()
     }
 
     async fn acknowledged(&mut self, sequence: u32, until: Instant) -> bool {
-        let is_heard = sequence <= self.1;
-        let at = if is_heard { until.min(in_ms(40)) } else { until };
-        tokio::time::sleep_until(at.into()).await;
-        is_heard
+        let later = self.acknowledged_at.iter().skip(sequence as usize);
+        let at = later.flatten().min().copied().filter(|at| *at <= until);
+        tokio::time::sleep_until(at.unwrap_or(until).into()).await;
+        at.is_some()
     }
 }
 
@@ -303,7 +315,7 @@ fn upward_limit_is_found_whatever_was_expected() {
             let bound = on_virtual_clock(async {
                 let mut sizes = Bisection::new(SMALL, 1500);
                 sizes.expect(&[expected]);
-                let mut gateway = AcceptsOnly(limit, 0);
+                let mut gateway = Gateway::new(limit);
                 largest_up(&mut gateway, sizes, TIMEOUT, in_ms(60_000)).await
             });
             assert_eq!(bound, found, "{limit} {expected}");
@@ -316,7 +328,7 @@ fn gateway_that_acknowledges_nothing_gives_no_upward_limit() {
     let (bound, took) = on_virtual_clock(async {
         let started = now();
         let sizes = Bisection::new(SMALL, 1500);
-        let bound = largest_up(&mut AcceptsOnly(0, 0), sizes, TIMEOUT, in_ms(60_000)).await;
+        let bound = largest_up(&mut Gateway::new(0), sizes, TIMEOUT, in_ms(60_000)).await;
         (bound, now() - started)
     });
     assert_eq!((bound, took), (None, TIMEOUT));
