@@ -464,10 +464,10 @@ impl Judge<'_> {
             Sub::failed("mtu", Phase::Data, Reason::MtuBlackHole, text)
         } else if seen.fragmented.cut_off || seen.to_host.is_some_and(|found| found.cut_off) {
             let words = mtu_words(seen, MTU_UNIT);
-            let text = format!("time was up while the largest packet was sought: {words}");
+            let text = format!("time or loss cut off the search for the largest packet: {words}");
             let state = self.context.timeout.state;
             Sub::failed("mtu", Phase::Data, Reason::Silent, text)
-                .mend("raise -t, or ask for less")
+                .mend("raise -t, or see what the path loses")
                 .with_state(state)
         } else {
             let host =
@@ -716,13 +716,12 @@ mod tests {
     }
 
     #[test]
-    fn a_search_cut_off_by_time_is_what_the_operator_says_of_time() {
+    fn a_search_cut_off_is_what_the_operator_says_of_time() {
         let whole = Directions { both: at_least(800), up: at_least(800), down: at_least(800) };
         let fragmented = path_mtu::Found { cut_off: true, ..all_pass(800) };
         let (state, reason, text) = mtu(PathMtu { whole, fragmented, to_host: None, ..clean() });
         assert_eq!((state, reason), (State::Unknown, Some(Reason::Silent)));
-        let expected =
-            "time was up while the largest packet was sought: at least 800 octets pass whole";
+        let expected = "time or loss cut off the search for the largest packet: at least 800 octets pass whole";
         assert_eq!(text, expected);
     }
 

@@ -154,7 +154,7 @@ pub struct Found {
     pub refused: Option<(Ipv4Addr, u16)>,
     /// Larger ones vanish and nobody says so.
     pub black_hole: bool,
-    /// Some came back, and then time or tries ran out.
+    /// Some came back, and then time, tries or the path ran out.
     pub cut_off: bool,
     /// Packets were lost or refused that were no larger than what passed.
     pub lossy: bool,
