@@ -193,7 +193,8 @@ pub(crate) fn describe_login(mut report: Report, context: &Context, seen: &Obser
             .fact("mppe", mode.map_or("none".to_owned(), describe_mode))
             .fact("mppe_keys_proved", matches!(facts.proof, Proof::Proved(_)));
     }
-    if facts.proof == Proof::Silent {
+    let is_encrypted = facts.mppe.is_some_and(|mode| mode.is_some());
+    if facts.proof == Proof::Silent && is_encrypted && facts.link.decrypted == 0 {
         let text = "the gateway's inner address answers no ping, so the MPPE keys are not proved";
         report = report.detail(1, text);
     }

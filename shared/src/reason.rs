@@ -198,6 +198,10 @@ words! {
         MappingDropped = 64, "mapping_dropped";
         /// Fewer sessions than asked for came up.
         SessionsShort = 65, "sessions_short";
+        /// Echoes inside the tunnel overtake each other.
+        InnerReordered = 66, "inner_reordered";
+        /// Echoes inside the tunnel come back twice.
+        InnerDuplicated = 67, "inner_duplicated";
     }
 }
 
@@ -211,7 +215,9 @@ impl Reason {
             | Self::GreDuplicated
             | Self::GreLossy
             | Self::RadiusUnsigned
-            | Self::InnerLossy => State::Warning,
+            | Self::InnerLossy
+            | Self::InnerReordered
+            | Self::InnerDuplicated => State::Warning,
             Self::ResolverFailed
             | Self::Permission
             | Self::Local
@@ -456,6 +462,14 @@ impl Reason {
             Self::SessionsShort => (
                 "fewer sessions at once than asked for",
                 "check pool, licenses and limits of the gateway, then NAT on the way",
+            ),
+            Self::InnerReordered => (
+                "packets inside the tunnel overtake each other, but GRE keeps its order",
+                "look for per-packet load balancing behind the gateway",
+            ),
+            Self::InnerDuplicated => (
+                "packets inside the tunnel come twice, but GRE does not",
+                "look for a loop or mirroring behind the gateway",
             ),
         }
     }

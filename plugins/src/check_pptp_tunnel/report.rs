@@ -22,6 +22,16 @@ use crate::session::{self, describe_mode, span};
 /// Echoes lost, repeated or out of order that are still chance.
 const CHANCE: u64 = 1;
 
+/// Echoes lost one after the other at the end of a series that are an end of
+/// everything, and not loss.
+const STOPPED: usize = 5;
+/// What a step may be shorter than asked for.
+const ROUNDING: Duration = Duration::from_millis(50);
+
+/// The first step where keys that agreed do no more.
+const OUT_OF_STEP: &str = "update MPPE on the gateway; compare stateful and stateless mode";
+/// The first step where there was not time enough.
+const TIME_UP: &str = "raise -t, or ask for less";
 /// The first step where a service inside does not answer as it should.
 const SERVICE: &str = "check the service, and firewall and routes behind the gateway";
 
@@ -125,8 +135,15 @@ pub(super) fn report(context: &Context, seen: &Observation, found: &Found) -> Re
     }
     if times > 0 {
         let text = format!(
-            "gateway negotiated again while the tunnel was used: LCP {} times, CCP {}, IPCP {}",
+            "gateway negotiated again while the tunnel was used: {} x LCP, {} x CCP, {} x IPCP",
             again.lcp, again.ccp, again.ipcp
+        );
+        report = report.detail(1, text);
+    }
+    if facts.link.resets > CHANCE {
+        let text = format!(
+            "gateway asked {} times for fresh MPPE tables (CCP Reset-Request): it misses packets",
+            facts.link.resets
         );
         report = report.detail(1, text);
     }
@@ -147,7 +164,13 @@ impl Judge<'_> {
     fn verdict(&self, subs: &[Sub]) -> Report {
         let facts = &self.seen.seen;
         if facts.failure.is_some() || facts.phase(Phase::Ipcp).is_none() {
-            return session::begin(self.context, self.seen, Phase::Ipcp, String::new);
+            let report = session::begin(self.context, self.seen, Phase::Ipcp, String::new);
+            let reason = facts.failure.as_ref().map(|failure| failure.reason);
+            // What RADIUS sent was right.
+            return match (reason, facts.proof) {
+                (Some(Reason::MppeKeyMismatch), Proof::Proved(_)) => report.mend(OUT_OF_STEP),
+                _ => report,
+            };
         }
         let order = |state: State| match state {
             State::Ok => 0,
@@ -168,9 +191,7 @@ impl Judge<'_> {
         if self.found.untried > 0 {
             let text = format!("time was up with {} steps inside not begun", self.found.untried);
             let report = Report::failed(Phase::Data, Reason::Silent, text);
-            return report
-                .mend("raise -t, or ask for less")
-                .timeout_state(self.context.timeout.state);
+            return report.mend(TIME_UP).timeout_state(self.context.timeout.state);
         }
         if let Some((reason, text)) = session::gre_complaint(self.seen) {
             return Report::failed(Phase::Gre, reason, text);
@@ -223,24 +244,36 @@ impl Judge<'_> {
             StepSeen::Bulk { down, up } => self.bulk(down, up.as_ref()),
             StepSeen::PathMtu(seen) => self.path_mtu(seen),
             StepSeen::Keep { wanted, kept, inner, outer } => {
-                let text = format!(
-                    "kept for {} of {}, {} of {} echoes lost inside, {} of {} outside",
-                    span(*kept),
-                    span(*wanted),
-                    inner.lost,
-                    inner.sent,
-                    outer.lost,
-                    outer.sent
-                );
-                let sub = match self.lossy(inner, outer) {
-                    None => Sub::ok("keep", text),
-                    Some((phase, reason, loss)) => {
-                        Sub::failed("keep", phase, reason, format!("{loss} in {}", span(*kept)))
-                    }
-                };
-                sub.metric(self.judged(Metric::seconds("kept", *kept)))
+                self.keep(*wanted, *kept, inner, outer)
             }
         }
+    }
+
+    fn keep(&self, wanted: Duration, kept: Duration, inner: &Echoes, outer: &Echoes) -> Sub {
+        let facts = &self.seen.seen;
+        let text = format!(
+            "kept for {} of {}, {} of {} echoes lost inside, {} of {} outside",
+            span(kept),
+            span(wanted),
+            inner.lost,
+            inner.sent,
+            outer.lost,
+            outer.sent
+        );
+        let sub = if kept + ROUNDING < wanted {
+            match &facts.failure {
+                Some(failure) => Sub::failed("keep", failure.phase, failure.reason, text),
+                None => Sub::failed("keep", Phase::Data, Reason::Silent, text)
+                    .mend(TIME_UP)
+                    .with_state(self.context.timeout.state),
+            }
+        } else {
+            let host = facts.peer_address.map(|address| address.to_string());
+            let host = host.unwrap_or_else(|| "the gateway".into());
+            self.echo_complaint("keep", &host, inner, outer)
+                .unwrap_or_else(|| Sub::ok("keep", text))
+        };
+        sub.metric(self.judged(Metric::seconds("kept", kept)))
     }
 
     fn judged(&self, metric: Metric) -> Metric {
@@ -248,26 +281,13 @@ impl Judge<'_> {
     }
 
     fn ping(&self, host: &str, inner: &Echoes, outer: &Echoes) -> Sub {
-        let mut sub = if inner.received == 0 && inner.sent > 0 {
-            let (phase, reason, text) = self.nothing_back(host, inner, outer);
-            Sub::failed("ping", phase, reason, text)
-        } else if let Some((phase, reason, text)) = self.lossy(inner, outer) {
-            Sub::failed("ping", phase, reason, text)
-        } else if inner.duplicates > CHANCE {
-            let text =
-                format!("{} of {} echoes inside came back twice", inner.duplicates, inner.sent);
-            Sub::failed("ping", Phase::Data, Reason::GreDuplicated, text)
-        } else if inner.reordered as u64 > CHANCE {
-            let text =
-                format!("{} of {} echoes inside came out of order", inner.reordered, inner.sent);
-            Sub::failed("ping", Phase::Data, Reason::GreReordered, text)
-        } else {
+        let mut sub = self.echo_complaint("ping", host, inner, outer).unwrap_or_else(|| {
             let text = |echoes: &Echoes| {
                 let time = |time: Option<Duration>| time.map(span).unwrap_or_default();
                 format!("{} (p95 {})", time(echoes.median()), time(echoes.p95()))
             };
             Sub::ok("ping", format!("{host} answers in {}, LCP in {}", text(inner), text(outer)))
-        };
+        });
         let seconds = [
             ("rtt", inner.median()),
             ("rtt_p95", inner.p95()),
@@ -297,58 +317,124 @@ impl Judge<'_> {
         sub
     }
 
+    /// What is wrong with echoes inside and outside, the worst first.
+    fn echo_complaint(
+        &self,
+        name: &str,
+        host: &str,
+        inner: &Echoes,
+        outer: &Echoes,
+    ) -> Option<Sub> {
+        let failed =
+            |phase, reason, text: String| Some(Sub::failed(name.to_owned(), phase, reason, text));
+        if inner.sent == 0 && outer.sent == 0 {
+            let text = format!("no echo to {host} could be sent in time");
+            return failed(Phase::Data, Reason::InnerSilent, text);
+        }
+        if inner.received == 0 && (inner.sent > 0 || outer.received == 0) {
+            return Some(self.nothing_back(name, host, inner, outer));
+        }
+        let (ended, ended_outside) = (inner.lost_at_end(), outer.lost_at_end());
+        if ended_outside >= STOPPED {
+            let text = format!(
+                "GRE worked and then stopped: the last {ended_outside} of {} LCP echoes and the last {ended} of {} echoes inside were lost",
+                outer.sent, inner.sent
+            );
+            return failed(Phase::Gre, Reason::GreStopped, text);
+        }
+        if ended >= STOPPED {
+            let text = format!(
+                "{host} answered and then stopped: the last {ended} of {} echoes inside were lost, while LCP echoes come back",
+                inner.sent
+            );
+            return failed(Phase::Data, Reason::InnerSilent, text);
+        }
+        // What is on its way when the gateway negotiates again is lost.
+        let again = self.seen.seen.renegotiated;
+        let gaps = (again.lcp + again.ccp + again.ipcp) as usize;
+        let lost = |echoes: &Echoes| echoes.lost_beside(gaps) as u64;
+        if lost(outer) > CHANCE {
+            let text = format!(
+                "{} of {} echoes inside and {} of {} LCP echoes were lost: the path loses GRE",
+                inner.lost, inner.sent, outer.lost, outer.sent
+            );
+            return failed(Phase::Gre, Reason::GreLossy, text);
+        }
+        if lost(inner) > CHANCE {
+            let text = format!(
+                "{} of {} echoes inside were lost, {} of {} outside",
+                inner.lost, inner.sent, outer.lost, outer.sent
+            );
+            return failed(Phase::Data, Reason::InnerLossy, text);
+        }
+        if inner.duplicates > CHANCE {
+            let text =
+                format!("{} of {} echoes inside came back twice", inner.duplicates, inner.sent);
+            return failed(Phase::Data, Reason::InnerDuplicated, text);
+        }
+        if inner.reordered as u64 > CHANCE {
+            let text =
+                format!("{} of {} echoes inside came out of order", inner.reordered, inner.sent);
+            return failed(Phase::Data, Reason::InnerReordered, text);
+        }
+        None
+    }
+
     /// None of the echoes inside came back: which layer is it?
-    fn nothing_back(&self, host: &str, inner: &Echoes, outer: &Echoes) -> (Phase, Reason, String) {
+    fn nothing_back(&self, name: &str, host: &str, inner: &Echoes, outer: &Echoes) -> Sub {
         let facts = &self.seen.seen;
         let sent = inner.sent;
+        let failed = |reason, text: String| Sub::failed(name.to_owned(), Phase::Data, reason, text);
         if outer.received == 0 && outer.sent > 0 {
-            let text = format!(
-                "GRE worked and then stopped: neither {sent} echoes inside nor LCP echoes came back"
-            );
-            return (Phase::Gre, Reason::GreStopped, text);
+            let text =
+                "GRE worked and then stopped: neither echoes inside nor LCP echoes came back";
+            return Sub::failed(name, Phase::Gre, Reason::GreStopped, text);
         }
-        if let Some((answer, _)) = inner.refusals.first() {
-            let (from, what) = match *answer {
-                Answer::Unreachable { from, code } => (from, unreachable_name(code)),
-                Answer::TooBig { from, .. } => (from, "fragmentation needed"),
-                Answer::Reply { .. } => return (Phase::Data, Reason::InnerSilent, String::new()),
-            };
+        if let Some((from, what)) = inner.refusals.iter().find_map(|(answer, _)| match *answer {
+            Answer::Unreachable { from, code } => Some((from, unreachable_name(code))),
+            Answer::TooBig { from, .. } => Some((from, "fragmentation needed")),
+            Answer::Reply { .. } => None,
+        }) {
             let text = format!("{from} says inside the tunnel: {host} {what}");
-            return (Phase::Data, Reason::InnerSilent, text);
+            return failed(Reason::InnerSilent, text);
+        }
+        let stray = self.found.stray;
+        let unread = [
+            (stray.fragments, "IP fragments come", "let whole packets through: check MTU and MRU"),
+            (
+                stray.bad_checksum,
+                "packets with wrong checksums come",
+                "look for NAT or checksum offload that spoils packets behind the gateway",
+            ),
+            (
+                stray.foreign,
+                "packets for other addresses come",
+                "check addresses, NAT and routes on the gateway",
+            ),
+        ];
+        if let Some((_, what, mend)) = unread.iter().find(|(count, ..)| *count >= sent as u64) {
+            let text = format!("none of {sent} echoes to {host} came back, instead {what}");
+            return failed(Reason::InnerSilent, text).mend(*mend);
         }
         let proved = matches!(facts.proof, Proof::Proved(_)) || facts.link.decrypted > 0;
         if facts.mppe.flatten().is_some() && !proved {
             let text = format!(
                 "none of {sent} encrypted echoes to {host} came back, while LCP echoes do: MPPE keys differ, or it answers no ping"
             );
-            return (Phase::Data, Reason::MppeKeyMismatch, text);
+            return failed(Reason::MppeKeyMismatch, text);
         }
         let text = format!("none of {sent} echoes to {host} came back, while LCP echoes do");
-        (Phase::Data, Reason::InnerSilent, text)
-    }
-
-    fn lossy(&self, inner: &Echoes, outer: &Echoes) -> Option<(Phase, Reason, String)> {
-        let (lost, lost_outside) = (inner.lost as u64, outer.lost as u64);
-        if lost_outside > CHANCE {
-            let text = format!(
-                "{lost} of {} echoes inside and {lost_outside} of {} LCP echoes were lost: the path loses GRE",
-                inner.sent, outer.sent
-            );
-            return Some((Phase::Gre, Reason::GreLossy, text));
-        }
-        (lost > CHANCE).then(|| {
-            let text = format!(
-                "{lost} of {} echoes inside were lost, {lost_outside} of {} outside",
-                inner.sent, outer.sent
-            );
-            (Phase::Data, Reason::InnerLossy, text)
-        })
+        failed(Reason::InnerSilent, text)
     }
 
     fn page(&self, seen: &WebSeen) -> Sub {
         let name = format!("http {}", seen.url);
         let mut sub = match self.page_complaint(seen) {
-            Some((reason, text)) => Sub::failed(name, Phase::Data, reason, text),
+            Some((reason, text)) => {
+                let sub = Sub::failed(name, Phase::Data, reason, text);
+                let unreached = seen.failure.is_some() && seen.step == WebStep::Connect;
+                if unreached { sub.mend(SERVICE) } else { sub }
+            }
             None => {
                 let status = seen.status.map(|status| status.to_string()).unwrap_or_default();
                 let tls = seen.tls.as_ref().map(|tls| format!(", {}", tls.version));

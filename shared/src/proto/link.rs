@@ -119,6 +119,8 @@ pub struct Counters {
     pub clear: u64,
     /// Encrypted frames that could not be decrypted.
     pub undecryptable: u64,
+    /// CCP Reset-Requests answered: the gateway missed packets of ours.
+    pub resets: u64,
     /// Encrypted frames that could be decrypted.
     pub decrypted: u64,
     /// Datagrams dropped here because nobody took them.

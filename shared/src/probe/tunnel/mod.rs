@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use self::dns::DnsSeen;
 use self::echoes::{Echoes, Plan};
@@ -529,7 +529,7 @@ impl User<'_> {
                     (Echoes::default(), series_outside(&mut beside, &plan, until).await)
                 }
             };
-            sleep(until.saturating_duration_since(now())).await;
+            let _ = timeout_at(until.into(), self.inside.closed()).await;
             seen
         };
         let (inner, outer) = watch.await;

@@ -65,6 +65,7 @@ impl Link {
         let Some(packet) = self.ccp.handle_packet(packet, now) else { return };
         match packet.code {
             Code::ResetRequest => {
+                self.counters.resets += 1;
                 if let Some(encryptor) = &mut self.encryptor {
                     encryptor.reset();
                 }
