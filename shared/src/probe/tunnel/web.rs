@@ -175,7 +175,8 @@ pub struct WebSeen {
 }
 
 impl WebSeen {
-    fn new(url: Url) -> Self {
+    /// Nothing seen yet.
+    pub fn new(url: Url) -> Self {
         Self {
             url,
             redirects: 0,
