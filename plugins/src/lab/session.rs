@@ -290,6 +290,12 @@ impl Session {
             Fault::TcpCloseAfter(octets) => Some(u64::from(*octets)),
             _ => None,
         });
+        // What was sent before the call ended goes before what tells of its end.
+        if self.call.is_none()
+            && let Some(packet) = self.path.poll(now)
+        {
+            return Some(Transmit::Gre(packet));
+        }
         if let Some(segment) = self.control.poll(limit, now) {
             return Some(Transmit::Control(segment));
         }
