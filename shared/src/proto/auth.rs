@@ -176,6 +176,8 @@ pub struct Authenticatee {
     state: State,
     /// The gateway accepted once.
     proven: bool,
+    /// The last CHAP response.
+    last_chap: Option<Vec<u8>>,
     /// The last EAP request and what was answered.
     last_eap: Option<(Vec<u8>, Vec<u8>)>,
     eap_naks: u32,
@@ -232,6 +234,7 @@ impl Authenticatee {
             peer_challenge,
             state: State::WaitChallenge,
             proven: false,
+            last_chap: None,
             last_eap: None,
             eap_naks: 0,
             repeats: 0,
@@ -322,6 +325,23 @@ impl Authenticatee {
         }
     }
 
+    /// The gateway goes on to network protocols while its verdict is waited for:
+    /// it accepted, and that was lost. What it accepted goes out again, octet
+    /// for octet, for which it must give the same verdict (RFC 1334, section
+    /// 2.2.1; RFC 1994, section 4.1). EAP has no such rule.
+    pub fn verdict_missed(&mut self) {
+        if self.repeats >= REPEATS_MAX {
+            return;
+        }
+        let again = match (&self.state, &self.last_chap) {
+            (State::WaitPapVerdict { request, .. }, _) => (ppp::PAP, request.expose().to_vec()),
+            (State::WaitVerdict(_), Some(response)) => (ppp::CHAP, response.clone()),
+            _ => return,
+        };
+        self.repeats += 1;
+        self.transmits.push_back(again);
+    }
+
     /// The next packet to send: PPP protocol and packet.
     pub fn poll_transmit(&mut self) -> Option<(u16, Vec<u8>)> {
         self.transmits.pop_front()
@@ -410,7 +430,9 @@ impl Authenticatee {
                 if let Some(value) = self.answer(method, identifier, &challenge)? {
                     let name = self.credentials.username.clone();
                     let response = chap::Packet::Response(Valued { identifier, value, name });
-                    self.transmits.push_back((ppp::CHAP, response.emit()));
+                    let response = response.emit();
+                    self.last_chap = Some(response.clone());
+                    self.transmits.push_back((ppp::CHAP, response));
                 }
             }
             chap::Packet::Success(verdict) => match &self.state {

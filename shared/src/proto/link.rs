@@ -438,6 +438,12 @@ impl Link {
                     None => self.counters.out_of_phase += 1,
                 }
             }
+            ppp::CCP | ppp::IPCP | ppp::IPV6CP if self.stage == Stage::Authenticate => {
+                self.counters.out_of_phase += 1;
+                if let Some(auth) = &mut self.auth {
+                    auth.verdict_missed();
+                }
+            }
             _ if self.stage != Stage::Network => self.counters.out_of_phase += 1,
             ppp::CCP => self.handle_ccp(frame, now),
             ppp::IPCP => match Packet::parse(frame.information) {

@@ -243,6 +243,28 @@ fn pap_request_that_was_delivered_is_never_sent_again() {
 }
 
 #[test]
+fn proof_whose_verdict_was_missed_goes_out_again_but_not_for_ever() {
+    let mut pap = Bench::new(AuthProtocol::Pap, PROBE, &[0; 16]);
+    pap.sent();
+    pap.machine.delivered();
+    let mut chap = Bench::new(AuthProtocol::ChapMd5, PROBE, &[0; 16]);
+    chap.machine.verdict_missed();
+    assert_eq!(chap.sent(), None, "nothing was asked yet");
+    chap.send(MD5_CHALLENGE);
+    for (bench, proof) in [(&mut pap, PAP_REQUEST), (&mut chap, MD5_RESPONSE)] {
+        for _ in 0..REPEATS_MAX {
+            bench.machine.verdict_missed();
+            assert_eq!(bench.sent().as_deref(), Some(proof));
+        }
+        bench.machine.verdict_missed();
+        assert_eq!(bench.sent(), None);
+    }
+    chap.send(MD5_SUCCESS);
+    chap.machine.verdict_missed();
+    assert_eq!(chap.sent(), None, "it is known");
+}
+
+#[test]
 fn pap_password_that_does_not_fit_is_not_cut() {
     let mut bench = Bench::new(AuthProtocol::Pap, (b"probe", &[b'x'; 256]), &[0; 16]);
     assert_eq!(bench.sent(), None);

@@ -452,6 +452,27 @@ fn lcp_may_be_negotiated_again_during_authentication() {
     }
 }
 
+/// The Success was lost, and pppd goes on with CCP, each three seconds.
+#[test]
+fn proof_goes_out_again_to_a_gateway_that_goes_on_without_a_verdict() {
+    let mut bench = Bench::after(AUTHENTICATE, "any");
+    let theirs = captured("<");
+    let challenge = &theirs[AUTHENTICATE];
+    bench.link.handle_frame(challenge, bench.now);
+    let proof = bench.frames();
+    let ccp = &theirs[AUTHENTICATED];
+    for _ in 0..2 {
+        bench.link.handle_frame(ccp, bench.now);
+        assert_eq!(bench.frames(), proof, "octet for octet");
+    }
+    bench.frame(&theirs[AUTHENTICATE + 1]);
+    assert_eq!(bench.events(), [Event::Authenticated(Method::MsChapV2)]);
+    assert_eq!(
+        bench.frame(ccp),
+        ["CCP Configure-Request 1", "CCP Configure-Ack 1", "IPCP Configure-Request 1"]
+    );
+}
+
 /// The gateway's GRE acknowledged the request, but its LCP was not open yet.
 #[test]
 fn pap_request_goes_out_again_when_lcp_was_negotiated_again() {
