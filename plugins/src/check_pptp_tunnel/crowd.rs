@@ -279,8 +279,11 @@ impl<'a> Crowd<'a> {
 fn means_exhausted(failure: &Failure) -> bool {
     match failure.reason {
         Reason::CallRefused | Reason::ControlRefused | Reason::NoAddress => true,
-        // pptpd without a free slot says nothing.
-        Reason::Silent => matches!(failure.phase, Phase::Control | Phase::Ipcp),
+        // pptpd without a free slot accepts nobody: the kernel lets some callers
+        // connect, whom nobody answers, and then ignores the next ones.
+        Reason::Silent => {
+            matches!(failure.phase, Phase::Connect | Phase::Control | Phase::Ipcp)
+        }
         Reason::Terminated | Reason::CallDisconnected | Reason::Stopped | Reason::Closed => {
             failure.phase == Phase::Ipcp
         }
@@ -403,6 +406,8 @@ mod tests {
     fn every_way_to_be_turned_away_is_known_and_no_other() {
         for (phase, reason, expected) in [
             (Phase::Control, Reason::ControlRefused, true),
+            (Phase::Connect, Reason::Silent, true),
+            (Phase::Control, Reason::Silent, true),
             (Phase::Ipcp, Reason::NoAddress, true),
             (Phase::Ipcp, Reason::Terminated, true),
             (Phase::Ipcp, Reason::CallDisconnected, true),
