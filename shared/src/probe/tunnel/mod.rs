@@ -5,6 +5,7 @@
 //! [`idle`] is silent in several, each for its own time.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ pub use crate::net::way;
 const LINK_ECHO: usize = 64;
 /// Buffers of a connection that carries little, in octets.
 const SMALL_BUFFER: usize = 16 << 10;
+/// From one packet to the next behind a series of echoes.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// From one echo to the next while a session is only kept.
 const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -336,10 +339,27 @@ impl User<'_> {
     /// that none waits for the other.
     async fn echoes(&self, to: Ipv4Addr, plan: &Plan, until: Instant) -> (Echoes, Echoes) {
         let (mut inside, mut beside) = (self.inside.pinger(Some(to)), self.inside.pinger(None));
-        tokio::join!(echoes::series(&mut inside, plan, until), async {
-            sleep(plan.interval / 2).await;
-            series_outside(&mut beside, plan, until).await
-        })
+        let series = async {
+            tokio::join!(echoes::series(&mut inside, plan, until), async {
+                sleep(plan.interval / 2).await;
+                series_outside(&mut beside, plan, until).await
+            })
+        };
+        tokio::select! {
+            seen = series => seen,
+            never = self.follow(plan.interval * u32::from(plan.count)) => match never {},
+        }
+    }
+
+    /// Sends something that nobody answers, again and again, once the last echo
+    /// has gone: pptpd holds what follows a gap until a further packet comes,
+    /// and one lost packet would look like the end of everything.
+    async fn follow(&self, last: Duration) -> Infallible {
+        sleep(last).await;
+        loop {
+            sleep(FOLLOW_INTERVAL).await;
+            self.inside.with_tunnel(|tunnel, now| tunnel.send_discard_like(LINK_ECHO, now));
+        }
     }
 
     async fn address(&self, host: &Host, until: Instant) -> Result<Ipv4Addr, (Reason, String)> {
