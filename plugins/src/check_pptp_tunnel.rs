@@ -12,6 +12,7 @@ use pptp_probe::method::Method;
 use pptp_probe::net::gre::RawGre;
 use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
+use pptp_probe::net::tls;
 use pptp_probe::output::Report;
 use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::Observation;
@@ -83,7 +84,7 @@ pub struct TunnelArgs {
     ca_file: Option<PathBuf>,
     /// Move so much, or so long, down and up: 5s, 10MB. Down is the first --http page, else
     /// chargen (port 19) of the gateway's inner address
-    #[arg(long, value_name = "SECS|BYTES")]
+    #[arg(long, value_name = "AMOUNT")]
     throughput: Option<Amount>,
     /// The discard service for --throughput up; without --http it is port 9 of the gateway's
     /// inner address
@@ -100,6 +101,9 @@ pub struct TunnelArgs {
     #[command(flatten)]
     idle: IdleArgs,
 }
+
+/// From one echo to the next.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A time on the command line: 0.001 s to 24 h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +159,16 @@ impl Check for TunnelArgs {
         let expects = self.expect_string.is_some() || self.expect_regex.is_some();
         if expects && self.http.is_empty() {
             return Err("--expect-string and --expect-regex need a page: --http URL".into());
+        }
+        if self.count == 0 && self.ping.is_some() {
+            return Err("--count 0 leaves no echo for --ping".into());
+        }
+        if self.interval.0 > LONGEST_INTERVAL {
+            return Err("--interval is at most 60 s".into());
+        }
+        if let Some(path) = &self.ca_file {
+            let settings = tls::Settings { ca_file: Some(path.clone()), ..Default::default() };
+            tls::Client::new(&settings).map(drop)?;
         }
         let whole = self.common.timeout().duration;
         if self.idle.idle.is_some() {

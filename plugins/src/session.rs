@@ -190,8 +190,10 @@ pub(crate) fn describe_login(mut report: Report, context: &Context, seen: &Obser
         let bits = mode.map_or(0, |mode| mode.length.bits());
         report = report
             .metric(Metric::number("mppe_bits", bits.into()).judged_by(&context.thresholds))
-            .fact("mppe", mode.map_or("none".to_owned(), describe_mode))
-            .fact("mppe_keys_proved", matches!(facts.proof, Proof::Proved(_)));
+            .fact("mppe", mode.map_or("none".to_owned(), describe_mode));
+        if mode.is_some() {
+            report = report.fact("mppe_keys_proved", matches!(facts.proof, Proof::Proved(_)));
+        }
     }
     let is_encrypted = facts.mppe.is_some_and(|mode| mode.is_some());
     if facts.proof == Proof::Silent && is_encrypted && facts.link.decrypted == 0 {

@@ -35,6 +35,9 @@ const TIME_UP: &str = "raise -t, or ask for less";
 /// The first step where a service inside does not answer as it should.
 const SERVICE: &str = "check the service, and firewall and routes behind the gateway";
 
+/// Octets from which on a rate says something about the path.
+const LEAST_BULK: u64 = 64 << 10;
+
 pub(super) const METRICS: &[&str] = &[
     "rtt",
     "rtt_p95",
@@ -169,6 +172,9 @@ impl Judge<'_> {
             // What RADIUS sent was right.
             return match (reason, facts.proof) {
                 (Some(Reason::MppeKeyMismatch), Proof::Proved(_)) => report.mend(OUT_OF_STEP),
+                (Some(Reason::Silent), _) if facts.phase(Phase::Ipcp).is_some() => {
+                    report.mend(TIME_UP)
+                }
                 _ => report,
             };
         }
@@ -179,7 +185,12 @@ impl Judge<'_> {
             State::Critical => 3,
         };
         let mut worst: Option<&Sub> = None;
-        for sub in subs.iter().filter(|sub| sub.verdict().is_some() && sub.state() != State::Ok) {
+        // A metric outside its range is told with the name of its step by the report.
+        let failed = |sub: &&Sub| {
+            sub.verdict().is_some_and(|verdict| verdict.reason != Reason::Threshold)
+                && sub.state() != State::Ok
+        };
+        for sub in subs.iter().filter(failed) {
             if worst.is_none_or(|worst| order(sub.state()) > order(worst.state())) {
                 worst = Some(sub);
             }
@@ -224,6 +235,10 @@ impl Judge<'_> {
                 StepSeen::Keep { kept, .. } => format!("kept {}", span(*kept)),
             });
         }
+        match negotiated_again(self.seen) {
+            0 => {}
+            times => done.push(format!("negotiated again {times} times")),
+        }
         let encryption = match self.seen.seen.mppe.flatten() {
             Some(mode) => format!("MPPE {}", describe_mode(mode)),
             None => "no encryption".into(),
@@ -251,8 +266,12 @@ impl Judge<'_> {
 
     fn keep(&self, wanted: Duration, kept: Duration, inner: &Echoes, outer: &Echoes) -> Sub {
         let facts = &self.seen.seen;
+        let again = match negotiated_again(self.seen) {
+            0 => String::new(),
+            times => format!(", negotiated again {times} times"),
+        };
         let text = format!(
-            "kept for {} of {}, {} of {} echoes lost inside, {} of {} outside",
+            "kept for {} of {}{again}, {} of {} echoes lost inside, {} of {} outside",
             span(kept),
             span(wanted),
             inner.lost,
@@ -444,8 +463,9 @@ impl Judge<'_> {
                 let tls = seen.tls.as_ref().map(|tls| format!(", {}", tls.version));
                 let first = seen.first_byte_time.map(span).unwrap_or_default();
                 let text = format!(
-                    "{} answers {status} with {} octets in {}, first byte after {first}{}",
+                    "{} answers {status} with {}{} octets in {}, first byte after {first}{}",
                     seen.url,
+                    if seen.is_whole { "" } else { "more than " },
                     seen.body,
                     span(seen.time),
                     tls.unwrap_or_default()
@@ -454,9 +474,10 @@ impl Judge<'_> {
             }
         };
         if seen.failure.is_none() {
-            sub = sub
-                .metric(self.judged(Metric::seconds("http_time", seen.time)))
-                .metric(self.judged(Metric::octets("http_size", seen.body)));
+            sub = sub.metric(self.judged(Metric::seconds("http_time", seen.time)));
+        }
+        if seen.failure.is_none() && seen.is_whole {
+            sub = sub.metric(self.judged(Metric::octets("http_size", seen.body)));
         }
         if let Some(time) = seen.first_byte_time {
             sub = sub.metric(self.judged(Metric::seconds("http_first_byte", time)));
@@ -513,15 +534,29 @@ impl Judge<'_> {
         let text: Vec<String> = ways.clone().map(|(seen, way)| words(seen, way)).collect();
         let failure =
             ways.clone().find_map(|(seen, way)| Some((seen.moved.failure.as_ref()?, way)));
-        let mut sub = match failure {
-            None => Sub::ok("throughput", text.join("; ")),
-            Some(((reason, text), way)) => {
+        let is_enough = |seen: &BulkSeen| seen.moved.octets >= LEAST_BULK;
+        let few = ways.clone().find(|(seen, _)| seen.moved.failure.is_none() && !is_enough(seen));
+        let mut sub = match (failure, few) {
+            (None, None) => Sub::ok("throughput", text.join("; ")),
+            (None, Some((seen, way))) => {
+                let octets = seen.moved.octets;
+                let text = format!("only {octets} octets came {way}: too few to tell a rate");
+                Sub::failed("throughput", Phase::Data, Reason::Local, text)
+                    .mend("name a larger object with --http")
+            }
+            (Some(((reason, text), way)), _) => {
                 let text = format!("throughput {way} through the tunnel: {text}");
-                Sub::failed("throughput", Phase::Data, *reason, text).mend(SERVICE)
+                let sub = Sub::failed("throughput", Phase::Data, *reason, text);
+                match reason {
+                    Reason::Silent if ways.clone().any(|(seen, _)| is_enough(seen)) => {
+                        sub.mend(TIME_UP).with_state(self.context.timeout.state)
+                    }
+                    _ => sub.mend(SERVICE),
+                }
             }
         };
         for (seen, way) in ways {
-            if let (Some(rate), None) = (seen.moved.rate(), &seen.moved.failure) {
+            if let Some(rate) = seen.moved.rate().filter(|_| is_enough(seen)) {
                 sub = sub.metric(self.judged(Metric::number(way, rate.round()).min(0.0)));
             }
         }
@@ -620,6 +655,12 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+/// How often the gateway negotiated again, whatever it was.
+fn negotiated_again(seen: &Observation) -> u32 {
+    let again = seen.seen.renegotiated;
+    again.lcp + again.ccp + again.ipcp
 }
 
 /// `12.3 MB/s`.

@@ -121,8 +121,13 @@ fn push_perfdata(out: &mut String, report: &Report) {
     let mut separator = " | ";
     for (index, metric) in all().enumerate() {
         let name = |metric: &Metric| (metric.label(), metric.ordinal());
-        let repeated = all().take(index).any(|earlier| name(earlier) == name(metric));
-        if metric.is_printable() && !repeated {
+        let same = |other: &Metric| name(other) == name(metric);
+        // Of several with one name the one that alerts stands, else the first.
+        let worst = all()
+            .filter(|other| same(other))
+            .fold(State::Ok, |worst, other| worst.worst(other.state()));
+        let repeated = all().take(index).any(|earlier| same(earlier) && earlier.state() == worst);
+        if metric.is_printable() && metric.state() == worst && !repeated {
             out.push_str(separator);
             metric.push_perfdata(out);
             separator = " ";

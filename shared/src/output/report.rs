@@ -253,8 +253,8 @@ impl Sub {
         self
     }
 
-    /// Adds a measurement. In performance data the first of several metrics
-    /// with one label and number stands; the other formats tell them apart by
+    /// Adds a measurement. In performance data, of several metrics with one
+    /// label and number, the first with the worst state stands; the other formats tell them apart by
     /// the sub-result's name.
     #[must_use]
     pub fn metric(mut self, metric: Metric) -> Self {

@@ -245,7 +245,14 @@ fn every_step_has_its_verdict() {
             "through the tunnel: x",
         ),
         ok(bulk(moved(2_500_000, None), None), "2.5 MB/s down"),
-        ok(bulk(moved(2_500, None), Some(moved(25, None))), "2 kB/s down, 25 B/s up"),
+        ok(bulk(moved(250_000, None), Some(moved(70_000, None))), "250 kB/s down, 70 kB/s up"),
+        not(
+            bulk(moved(70, None), None),
+            State::Unknown,
+            Phase::Data,
+            Local,
+            "only 70 octets came down: too few to tell a rate",
+        ),
         bad(
             bulk(moved(0, Some((Silent, "x"))), None),
             Silent,
@@ -416,7 +423,7 @@ fn range_of_a_step_is_judged_and_gre_is_looked_at_last() {
     let report = judged("-w 0.001 -c 0.004", &up(), &steps);
     let verdict = Some((Phase::Done, Reason::Threshold));
     assert_eq!((line(&report).0, line(&report).1), (State::Critical, verdict));
-    assert_eq!(report.headline(), "rtt is 0.005 s, above 0.004 s");
+    assert_eq!(report.headline(), "ping: rtt is 0.005 s, above 0.004 s");
     let mut seen = up();
     seen.seen.gre.received = 40;
     for (reordered, duplicates, reason) in

@@ -46,6 +46,8 @@ const RAMP: Duration = Duration::from_millis(20);
 const HELPER_WAIT: Duration = Duration::from_secs(2);
 /// Acknowledgements and answers still on their way come before the silence.
 const SETTLE: Duration = Duration::from_millis(200);
+/// A silence that was longer than asked for by more than this is none of ours.
+const LATE: Duration = Duration::from_millis(500);
 /// Times that something is asked, and the wait for each answer.
 const TRIES: u16 = 3;
 const TRY: Duration = Duration::from_nanos(1_000_000_000 / TRIES as u64);
@@ -221,6 +223,10 @@ impl Silent {
         {
             let _lasting = Lasting::new(self.notes.clone(), self.progress.clone());
             sleep(self.duration).await;
+        }
+        if self.notes.borrow().lasted.is_some_and(|lasted| lasted > self.duration + LATE) {
+            // This process was stopped meanwhile: that was another silence.
+            return;
         }
         let after = heard_from_gateway(inside);
         {

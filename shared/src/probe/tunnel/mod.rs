@@ -311,6 +311,16 @@ impl User<'_> {
 
     async fn ping(&self, ping: &Ping, until: Instant) -> StepSeen {
         let (host, address) = self.whom(ping, until).await;
+        let mtu = self.inside.with_tunnel(|tunnel, _| tunnel.negotiated_mtu());
+        let address = match address {
+            Ok(_) if ping.plan.length > usize::from(mtu) => {
+                let length = ping.plan.length;
+                let text =
+                    format!("echoes of {length} octets are more than was negotiated ({mtu})");
+                Err((Reason::Local, text))
+            }
+            address => address,
+        };
         let (inner, outer) = match address {
             Ok(address) => self.echoes(address, &ping.plan, until).await,
             Err(_) => Default::default(),
