@@ -455,8 +455,13 @@ impl Judge<'_> {
         let mut sub = match self.page_complaint(seen) {
             Some((reason, text)) => {
                 let sub = Sub::failed(name, Phase::Data, reason, text);
-                let unreached = seen.failure.is_some() && seen.step == WebStep::Connect;
-                if unreached { sub.mend(SERVICE) } else { sub }
+                match (&seen.failure, seen.step) {
+                    (Some(_), WebStep::Connect) => sub.mend(SERVICE),
+                    (Some((Reason::Silent, _)), _) if self.path_loses() => {
+                        sub.mend(Reason::GreLossy.mend())
+                    }
+                    _ => sub,
+                }
             }
             None => {
                 let status = seen.status.map(|status| status.to_string()).unwrap_or_default();
@@ -489,6 +494,14 @@ impl Judge<'_> {
             sub = sub.metric(self.judged(Metric::days("cert_days", left)));
         }
         sub
+    }
+
+    /// Echoes of LCP have shown that the path loses more than chance.
+    fn path_loses(&self) -> bool {
+        self.found.steps.iter().any(|step| match &step.seen {
+            StepSeen::Ping { outer, .. } => outer.lost as u64 > CHANCE,
+            _ => false,
+        })
     }
 
     fn page_complaint(&self, seen: &WebSeen) -> Option<(Reason, String)> {

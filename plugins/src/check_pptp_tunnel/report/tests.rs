@@ -400,6 +400,10 @@ fn worst_step_is_the_verdict_and_the_first_of_equals() {
     assert_eq!(mend(&report), SERVICE, "not that of the gateway's own port");
     let unreached = found(vec![page_failed(WebStep::Connect, Reason::Silent, "x")]);
     assert_eq!(mend(&judged("", &up(), &unreached)), SERVICE);
+    let late = || page_failed(WebStep::Body, Reason::Silent, "x");
+    assert_eq!(mend(&judged("", &up(), &found(vec![late()]))), Reason::HttpFailed.mend());
+    let behind_loss = found(vec![ping(TEN, "+-+-++++++"), late()]);
+    assert_eq!(mend(&judged("", &up(), &behind_loss)), Reason::GreLossy.mend());
     let steps = vec![lossy(), page_failed(WebStep::Tls, Reason::Local, "x")];
     assert_eq!(judged("", &up(), &found(steps)).state(), State::Warning);
 }
