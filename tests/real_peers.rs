@@ -15,48 +15,24 @@ use serde_json::Value;
 
 #[path = "support/bed.rs"]
 mod bed;
+#[path = "support/caller.rs"]
+mod caller;
 #[path = "support/freeradius.rs"]
 mod freeradius;
 #[path = "support/seen.rs"]
 mod seen;
 
 use bed::Bed;
+use caller::{GATEWAY, PASSWORD, USER, login, metric};
 use freeradius::FreeRadius;
 use seen::Seen;
 
-const GATEWAY: &str = "10.77.0.2";
 const RADIUS: &str = "10.77.0.1";
-const USER: &str = "probe";
-const PASSWORD: &str = "Pr0be-secret";
-/// What the guest needs to end pppd and pptpctrl after the last message.
-const SETTLE: &str = "8";
-
-impl Bed {
-    /// Runs a check in the bed's network.
-    fn check(&self, binary: &str, arguments: &str, password: &str) -> Seen {
-        Seen::new(&self.check_command(binary, arguments, password).output().expect("check runs"))
-    }
-
-    fn check_command(&self, binary: &str, arguments: &str, password: &str) -> Command {
-        let mut command = self.command(&["exec", binary, "-o", "json"]);
-        command.args(arguments.split_whitespace()).env("PROBE_PASSWORD", password);
-        command
-    }
-
-    /// Processes of sessions that are left in the gateway.
-    fn sessions(&self) -> String {
-        self.must(&["sessions", "--wait", SETTLE])
-    }
-}
 
 const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
 const GRE: &str = env!("CARGO_BIN_EXE_check_pptp_gre");
 const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
 const ASK_RADIUS: &str = env!("CARGO_BIN_EXE_check_radius");
-
-fn login(more: &str) -> String {
-    format!("-H {GATEWAY} -u {USER} --password-env PROBE_PASSWORD {more}")
-}
 
 /// Every method × every encryption that the daemon can do.
 #[test]
@@ -412,10 +388,4 @@ impl Drop for Lab {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn metric(seen: &Seen, label: &str) -> f64 {
-    let metrics = seen.json["metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let found = metrics.iter().find(|metric| metric["label"] == label);
-    found.and_then(|metric| metric["value"].as_f64()).unwrap_or(f64::NAN)
 }
