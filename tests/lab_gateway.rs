@@ -182,7 +182,7 @@ fn many_callers_at_once_do_not_meet() {
 #[test]
 fn further_caller_from_one_address_can_be_left_without_gre() {
     let output = run(
-        &["--fault", "one-per-address", "--fault", "delay=lcp:1000"],
+        &["--fault", "one-per-address", "--fault", "delay=lcp:700"],
         "auth & one=$!; auth; wait $one; auth",
     );
     let said = text(&output, 0);
