@@ -4,44 +4,10 @@
 //! Each test has a network namespace of its own, so all may run at once. Where
 //! the system forbids those to users, run the tests as root.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+#[path = "support/in_lab.rs"]
+mod in_lab;
 
-const LAB: &str = env!("CARGO_BIN_EXE_pptp-lab");
-
-/// Runs a shell script in a lab with these arguments; in it stand `lab` for
-/// `pptp-lab ctl`, `$tunnel` for the check, and `callers N` waits until so many
-/// are up; `gone` gives the lab a moment to see its callers go, and lists them.
-fn run(arguments: &[&str], script: &str) -> Output {
-    let script = format!(
-        "lab() {{ {LAB} ctl \"$@\"; }}
-         tunnel=\"{} -H $LAB_ADDRESS -p $LAB_PORT -u $LAB_USER --password-env LAB_PASSWORD\"
-         callers() {{ until [ $(lab sessions | grep -c ' up ') = $1 ]; do :; done; }}
-         gone() {{ for n in {{1..200}}; do [ \"$(lab sessions)\" = 'no caller' ] && break; done
-             lab sessions; }}
-         {script}",
-        env!("CARGO_BIN_EXE_check_pptp_tunnel"),
-    );
-    let mut command = Command::new(LAB);
-    command.arg("run").args(arguments).args(["--", "bash", "-c", &script]);
-    command.output().expect("the lab starts")
-}
-
-/// Standard output, of a run that ended with `code`.
-fn text(output: &Output, code: i32) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    let (out, err) = (String::from_utf8_lossy(out), String::from_utf8_lossy(err));
-    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
-    out.into_owned()
-}
-
-/// What a healthy or faulty lab makes a check say with status `code`; its
-/// callers must be gone after it.
-fn said(arguments: &[&str], check: &str, code: i32) -> String {
-    let script = format!("$tunnel {check}; code=$?; gone; exit $code");
-    let said = text(&run(arguments, &script), code);
-    said.strip_suffix("no caller\n").unwrap_or_else(|| panic!("{said}")).to_owned()
-}
+use in_lab::{Scratch, run, said, text};
 
 /// What the check says to a gateway before it goes, by session, of a run in
 /// which every one of so many is up when the signal comes.
@@ -69,26 +35,6 @@ fn farewells(check: &str, sessions: usize) -> Vec<Vec<String>> {
 fn complete() -> Vec<String> {
     let words = ["Call-Clear-Request", "LCP Terminate-Request", "Stop-Control-Connection-Request"];
     words.map(ToString::to_string).to_vec()
-}
-
-/// A state file that goes with its test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let name = format!("lab-tunnel-{}-{test}.json", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn option(&self) -> String {
-        format!("--state-file {}", self.0.display())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[test]
@@ -198,8 +144,8 @@ fn each_way_to_forget_a_silent_session_is_told() {
 
 #[test]
 fn run_cut_short_keeps_what_it_has_and_the_next_goes_on() {
-    let file = Scratch::new("resumed");
-    let option = file.option();
+    let file = Scratch::new("resumed.json");
+    let option = format!("--state-file {}", file.path().display());
     let script = format!(
         "$tunnel --idle 1,40 -t 60 {option} & one=$!
          callers 3; callers 2; kill -TERM $one; wait $one
