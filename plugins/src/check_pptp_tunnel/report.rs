@@ -235,10 +235,7 @@ impl Judge<'_> {
                 StepSeen::Keep { kept, .. } => format!("kept {}", span(*kept)),
             });
         }
-        match negotiated_again(self.seen) {
-            0 => {}
-            times => done.push(format!("negotiated again {times} times")),
-        }
+        done.extend(negotiated_again(self.seen));
         let encryption = match self.seen.seen.mppe.flatten() {
             Some(mode) => format!("MPPE {}", describe_mode(mode)),
             None => "no encryption".into(),
@@ -266,10 +263,8 @@ impl Judge<'_> {
 
     fn keep(&self, wanted: Duration, kept: Duration, inner: &Echoes, outer: &Echoes) -> Sub {
         let facts = &self.seen.seen;
-        let again = match negotiated_again(self.seen) {
-            0 => String::new(),
-            times => format!(", negotiated again {times} times"),
-        };
+        let again = negotiated_again(self.seen).map(|text| format!(", {text}"));
+        let again = again.unwrap_or_default();
         let text = format!(
             "kept for {} of {}{again}, {} of {} echoes lost inside, {} of {} outside",
             span(kept),
@@ -671,9 +666,13 @@ impl Judge<'_> {
 }
 
 /// How often the gateway negotiated again, whatever it was.
-fn negotiated_again(seen: &Observation) -> u32 {
+fn negotiated_again(seen: &Observation) -> Option<String> {
     let again = seen.seen.renegotiated;
-    again.lcp + again.ccp + again.ipcp
+    match again.lcp + again.ccp + again.ipcp {
+        0 => None,
+        1 => Some("negotiated again once".to_owned()),
+        times => Some(format!("negotiated again {times} times")),
+    }
 }
 
 /// `12.3 MB/s`.
