@@ -304,7 +304,7 @@ fn figures_are_those_of_a_real_client() {
     let seen = Seen::new(&check.wait_with_output().expect("check ends"));
     seen.must_be("loss", "WARNING gre/gre_lossy");
     let ours = (metric(&seen, "loss") + metric(&seen, "outer_loss")) * 4.0;
-    // As many, at the same pace.
+    // As many, though the guest does not keep the pace.
     let theirs = client.ping("-c 800 -i 0.01").lost(800);
     bed.must(&["loss", "0", "0"]);
     assert!(
