@@ -68,8 +68,8 @@ fn traffic_with_each_encryption() {
     let bed = Bed::up("traffic", &[]);
     for (daemon_mppe, wish, mppe) in ENCRYPTIONS {
         bed.must(&["reconfigure", "--mppe", daemon_mppe]);
-        let all = "--dns www.inside.test --tcp 192.168.77.1:9 --http http://host.inside.test/ \
-                   --http http://192.168.77.1/1k --throughput 1MB --throughput-to 192.168.77.1:9";
+        let all = "--dns www.inside.test --tcp 192.168.77.1:9 --http http://192.168.77.1/1M \
+                   --http http://host.inside.test/ --throughput 1MB --throughput-to 192.168.77.1:9";
         let far = "--ping 10.99.0.10 --http http://192.168.77.1/1M";
         let rows = [
             (all, "OK done/none", ""),
