@@ -5,8 +5,8 @@
 //! Of messages and frames that differ in values alone the first is kept. The
 //! seeds of `session` are scripts of its own language: a gateway that is left
 //! alone to answer, for each goal and method. So are those of `radius_client`:
-//! a server that answers as it should, and each way to get it wrong; and those of
-//! `agentx`: a master.
+//! a server that answers as it should, and each way to get it wrong; those of
+//! `agentx`: a master; and those of `inside`: what comes out of a tunnel.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,6 +55,7 @@ fn main() -> io::Result<()> {
     let captures = root.join("snmp-subagent/src/snmp/captures/net-snmp.txt");
     writer.snmp(&fs::read_to_string(captures)?)?;
     writer.agentx()?;
+    writer.inside()?;
     writer.structured()
 }
 
@@ -365,17 +366,69 @@ impl Writer {
         scripts.iter().try_for_each(|(name, script)| self.write("agentx", name, script))
     }
 
+    /// A connection that comes up, carries octets and ends; other traffic; and
+    /// texts.
+    fn inside(&mut self) -> io::Result<()> {
+        // A poll, an octet of time and all that is due, a read, a send.
+        const POLL: u8 = 0x74;
+        const TIME: u8 = 7;
+        const READ: u8 = 0xA9;
+        const SEND: u8 = 0x45;
+        // SYN and Ack, then an Ack with so many octets; FIN and Ack.
+        let connected = [8, POLL, 1, 0x12, 0, POLL];
+        let carried = |count: u8| [1, 0x10, count, READ, POLL];
+        let ended = [1, 0x11, 0, READ, POLL, 9, POLL, TIME, 200];
+        // So many octets, so far from where they should be.
+        let displaced = |by: u8, count: u8| [0x83, 0x10, by, 0, count];
+        let scripts = [
+            ("tcp", [&connected[..], &carried(200), &carried(100), &ended].concat()),
+            ("tcp-up", [&connected[..], &[SEND, POLL, TIME, 1, SEND, TIME, 100], &ended].concat()),
+            (
+                "tcp-disorder",
+                [&connected[..], &displaced(50, 50), &displaced(0x9C, 60), &[POLL, READ, TIME, 9]]
+                    .concat(),
+            ),
+            ("tcp-reset", [&connected[..], &[1, 0x14, 0, READ, POLL, 0x63]].concat()),
+            ("tcp-refused", vec![8, POLL, 5, 0, POLL, 0x0F, 200, TIME, 255, TIME, 255]),
+            ("udp", vec![0x12, POLL, 3, 40, 0, 53, POLL, 13, 8, 0, 53, POLL]),
+            ("echo", vec![4, 12, 0, 0, 0, 0, 0, 1, 0, 1, 112, 112, 116, 112, POLL]),
+            ("echo-request", vec![4, 12, 8, 0, 0, 0, 0, 1, 0, 1, 112, 112, 116, 112, POLL]),
+            ("redirect", vec![4, 12, 5, 1, 0, 0, 203, 0, 113, 80, 0x45, 0, 0, 40, POLL]),
+        ];
+        for (name, script) in scripts {
+            self.write("inside", name, &[&[0, 0, 7], &script[..]].concat())?;
+        }
+        let texts = [
+            "inside.lab:80",
+            "192.168.77.1:19",
+            "https://inside.lab:8443/a/../b?c=%20d#e",
+            "http://192.168.77.1",
+            "//inside.lab/x",
+            "2.5s",
+            "10MiB",
+            "30,60s,2m,1h",
+        ];
+        texts.iter().enumerate().try_for_each(|(number, text)| {
+            self.write("inside", &format!("text-{number}"), &[&[0x80], text.as_bytes()].concat())
+        })
+    }
+
     fn structured(&mut self) -> io::Result<()> {
-        for goal in 0..4u8 {
+        for goal in 0..5u8 {
             for auth in 0..5u8 {
                 for (number, mppe) in [0u8, 1, 2, 0x80].into_iter().enumerate() {
-                    if goal != 0 && (mppe != 0 || auth > 1) {
+                    if !matches!(goal, 0 | 4) && (mppe != 0 || auth > 1) {
                         continue;
                     }
                     let eap = number as u8;
                     let mut script = vec![goal, auth, eap, mppe, 1, 0];
                     // All answers as they come, and what the timers do.
                     script.extend([0xf3, 0x0a, 0xf3, 0x0a, 0xf3]);
+                    if goal == 4 {
+                        // A datagram, echoes, and LCP negotiated again.
+                        script.extend([0x4f, 40, 0x5f, 8, 0x6f, 50, 0x7f, 0xf3]);
+                        script.extend([0x0b, 0, 1, 9, 0, 0xf3, 0x0a, 0xf3, 0x8f, 0xf3]);
+                    }
                     self.write("session", &format!("{goal}-{auth}-{mppe:02x}"), &script)?;
                 }
             }

@@ -1,7 +1,8 @@
 //! What the fuzz targets do with their octets: one function each.
 //!
 //! `decoders` takes every decoder of PPTP, `machines` the machines that are
-//! worth a target of their own, `sessions` whole sessions; `radius` and
+//! worth a target of their own, `sessions` whole sessions, `inside` what is
+//! behind an open one; `radius` and
 //! `radius_client` the same for RADIUS; `snmp` takes what managers and receivers of
 //! notifications send, `agentx` what masters do. Beside panics each looks for
 //! what must hold whatever a peer sends; a broken promise is a panic, too.
@@ -13,6 +14,7 @@ use pptp_probe as probe;
 mod agentx;
 mod decoders;
 mod gateway;
+mod inside;
 mod machines;
 mod radius;
 mod radius_client;
@@ -22,6 +24,7 @@ mod snmp;
 
 pub use agentx::agentx;
 pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
+pub use inside::inside;
 pub use machines::{auth, mppe};
 pub use radius::radius;
 pub use radius_client::radius_client;

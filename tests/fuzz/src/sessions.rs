@@ -118,6 +118,16 @@ impl Session {
         self.check(octets.len());
     }
 
+    /// What the owner of an open session does, if it is one.
+    fn user(&mut self, act: impl FnOnce(&mut Tunnel, Instant)) {
+        if !self.tunnel.is_open() {
+            return;
+        }
+        act(&mut self.tunnel, self.now);
+        self.check(0);
+        while self.tunnel.poll_datagram().is_some() || self.tunnel.poll_link_echo().is_some() {}
+    }
+
     fn closed(&mut self, reset: bool) {
         self.tunnel.handle_control_closed(reset, self.now);
         self.check(0);
@@ -181,11 +191,12 @@ struct Choice {
 
 impl Choice {
     fn of(goal: u8) -> Self {
-        let goal = match goal % 4 {
+        let goal = match goal % 5 {
             0 => Goal::Session,
             1 => Goal::Link { echoes: 3 },
             2 => Goal::Candidate,
-            _ => Goal::Control { echoes: 2 },
+            3 => Goal::Control { echoes: 2 },
+            _ => Goal::Open,
         };
         Self {
             goal,
@@ -198,15 +209,15 @@ impl Choice {
     }
 
     fn config(self) -> Config {
-        let (goal, auth) = match self.goal {
-            Goal::Session => (link::Goal::Network, AuthPolicy::OneOf(self.methods)),
+        let (link_goal, auth) = match self.goal {
+            Goal::Session | Goal::Open => (link::Goal::Network, AuthPolicy::OneOf(self.methods)),
             Goal::Candidate => (link::Goal::Candidate, AuthPolicy::Candidate(self.candidate)),
             _ => (link::Goal::Lcp, AuthPolicy::Whatever),
         };
         let link = link::Config {
-            goal,
+            goal: link_goal,
             auth,
-            credentials: (self.goal == Goal::Session).then(|| Credentials {
+            credentials: (link_goal == link::Goal::Network).then(|| Credentials {
                 username: ACCOUNT.0.to_vec(),
                 password: Secret::new(self.password),
             }),
@@ -369,6 +380,19 @@ pub fn structured(data: &[u8]) {
                 1 => session.closed(true),
                 2 => session.tunnel.handle_stray(u16::from(op)),
                 3 => session.tunnel.handle_unreachable(op, Ipv4Addr::LOCALHOST, session.now),
+                4 => session.user(|tunnel, now| {
+                    let length = usize::from(input.u8().unwrap_or(0));
+                    tunnel.send_datagram(&vec![0x45; length], now);
+                }),
+                5 => session.user(|tunnel, now| {
+                    tunnel.send_link_echo(usize::from(input.u8().unwrap_or(0)) * 8, now);
+                }),
+                6 => session.user(|tunnel, now| {
+                    let length = usize::from(input.u8().unwrap_or(0)) * 8;
+                    tunnel.send_discard_like(length, now);
+                }),
+                7 => session.user(Tunnel::send_control_echo),
+                8 => session.user(Tunnel::finish),
                 _ => session.due(),
             },
         }
