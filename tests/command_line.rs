@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
 const GRE: &str = env!("CARGO_BIN_EXE_check_pptp_gre");
+const TUNNEL: &str = env!("CARGO_BIN_EXE_check_pptp_tunnel");
 const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
 
 /// A check whose standard input is a pipe in our hands.
@@ -84,6 +85,21 @@ fn range_for_what_is_not_measured_is_misuse() {
         let arguments = ["-H", "192.0.2.1"].into_iter().chain(arguments.split_whitespace());
         let expected = format!("{label} has a range, but with {option} it is not measured");
         assert_eq!(misuse(check, &arguments.collect::<Vec<_>>()), expected);
+    }
+}
+
+#[test]
+fn option_without_what_it_belongs_to_is_misuse() {
+    for (option, missing) in [
+        ("--ramp 0.1", "--sessions <N>"),
+        ("--max-redirects 3", "--http <URL>"),
+        ("--ca-file ca.pem", "--http <URL>"),
+        ("--throughput-to 192.0.2.9:9", "--throughput <AMOUNT>"),
+    ] {
+        let arguments = ["-H", "192.0.2.1", "-u", "probe"].into_iter();
+        let arguments: Vec<_> = arguments.chain(option.split_whitespace()).collect();
+        let expected = format!("the following required arguments were not provided: {missing}");
+        assert_eq!(misuse(TUNNEL, &arguments), expected);
     }
 }
 

@@ -76,11 +76,11 @@ pub struct TunnelArgs {
     #[arg(long, value_name = "REGEX")]
     expect_regex: Option<Pattern>,
     /// Redirects that are followed, 0 to 20; with 0 a redirect is an answer
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", requires = "http")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=20))]
     max_redirects: u32,
     /// PEM file of the authorities for https; default: those of this host
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "http")]
     ca_file: Option<PathBuf>,
     /// Move so much, or so long, down and up: 5s, 10MB. Down is the first --http page, else
     /// chargen (port 19) of the gateway's inner address

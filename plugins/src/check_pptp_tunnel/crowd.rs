@@ -34,7 +34,7 @@ pub(super) struct CrowdArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=250))]
     pub(super) sessions: Option<u16>,
     /// With --sessions: from the start of one to the next
-    #[arg(long, value_name = "SECS", default_value = "0.02")]
+    #[arg(long, value_name = "SECS", default_value = "0.02", requires = "sessions")]
     pub(super) ramp: Seconds,
 }
 
