@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
 use crate::net::driver::{Deadlines, Driven, drive};
 use crate::net::gre::{GreSocket, RawGre};
@@ -143,11 +144,12 @@ impl<'a> Prober<'a> {
     }
 
     /// One session that `user` uses as soon as it is open, until he is done or
-    /// it is over; `seed` is random.
+    /// it is over; it has to be open by `up_by`. `seed` is random.
     async fn session_for(
         &mut self,
         config: impl FnOnce(u16) -> Config,
         seed: u64,
+        up_by: Instant,
         user: impl AsyncFnOnce(&Inside),
     ) -> Observation {
         self.observe(async |prober, phases| {
@@ -158,9 +160,13 @@ impl<'a> Prober<'a> {
                 let (session, woken) = inside.parts();
                 let mut driven = std::pin::pin!(prober.drive(session, Some(woken), &stream));
                 let mut used = std::pin::pin!(async {
-                    if inside.opened().await {
-                        user(&inside).await;
-                        inside.finish();
+                    match timeout_at(up_by.into(), inside.opened()).await {
+                        Ok(true) => {
+                            user(&inside).await;
+                            inside.finish();
+                        }
+                        Ok(false) => {}
+                        Err(_) => inside.with_tunnel(Tunnel::expire),
                     }
                 });
                 tokio::select! {

@@ -39,6 +39,9 @@ use crate::reason::{Phase, Reason};
 /// sessions are to stand.
 const USUAL: Duration = Duration::from_secs(10);
 
+/// Who waits for room gives up so long before anybody else leaves.
+const HEAD_START: Duration = Duration::from_millis(20);
+
 /// What a crowd does.
 #[derive(Debug, Clone)]
 pub struct Crowd {
@@ -75,6 +78,9 @@ pub async fn probe(
     let gather = || Rc::new(watch::Sender::new(()));
     let (all_up, all_done) = (gather(), gather());
     let until = allowance.work_until();
+    // Before those that stand make room: a gateway would let the others in then,
+    // and they would miss their time in a phase that is not to blame.
+    let up_by = until.checked_sub(HEAD_START).unwrap_or(until);
     let begin_by = crowd.ping.as_ref().map_or(until, |ping| {
         let plan = &ping.plan;
         let needed = plan.interval.saturating_mul(plan.count.into()).saturating_add(plan.timeout);
@@ -99,7 +105,7 @@ pub async fn probe(
             drop(is_done);
             let _ = timeout_at(until.into(), all_done.closed()).await;
         };
-        parts.push(Part { raw, delay, allowance, user });
+        parts.push(Part { raw, delay, allowance, up_by, user });
         delay += crowd.ramp;
     }
     let seen = side_by_side(gateway, wish, parts, allowance, interrupt, tap).await;
@@ -137,6 +143,8 @@ pub(super) struct Part<U> {
     pub(super) delay: Duration,
     /// Its own time.
     pub(super) allowance: Allowance,
+    /// When it gives up unless it is open.
+    pub(super) up_by: Instant,
     /// Who uses it once it is open.
     pub(super) user: U,
 }
@@ -223,7 +231,7 @@ async fn session<U: AsyncFnOnce(&Inside)>(
     interrupt: io::Result<Interrupt>,
     mut tap: Tap,
 ) -> Observation {
-    let Part { raw, delay, allowance, user } = part;
+    let Part { raw, delay, allowance, up_by, user } = part;
     let mut prober = match Prober::new(&gateway, allowance, Some(raw), interrupt, &mut tap) {
         Ok(prober) => prober,
         Err(failure) => return not_begun(failure),
@@ -243,5 +251,5 @@ async fn session<U: AsyncFnOnce(&Inside)>(
     let usual =
         Allowance { deadline: allowance.deadline.min(allowance.started + USUAL), ..allowance };
     let config = |call_id| tunnel_config(Goal::Open, call_id, link, usual);
-    prober.session_for(config, seed, user).await
+    prober.session_for(config, seed, up_by, user).await
 }

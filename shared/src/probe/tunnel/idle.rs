@@ -158,7 +158,8 @@ fn part(
     allowance: Allowance,
     role: Role,
 ) -> Part<impl AsyncFnOnce(&Inside)> {
-    Part { raw, delay, allowance, user: async move |inside: &Inside| role.act(inside).await }
+    let user = async move |inside: &Inside| role.act(inside).await;
+    Part { raw, delay, allowance, up_by: allowance.goal(), user }
 }
 
 /// Who uses a session.

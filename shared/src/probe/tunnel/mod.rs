@@ -237,7 +237,7 @@ pub async fn probe(
         user.act(traffic).await;
         found.borrow_mut().stray = inside.counters();
     };
-    let seen = prober.session_for(config, seed, user).await;
+    let seen = prober.session_for(config, seed, allowance.goal(), user).await;
     (seen, found.into_inner())
 }
 
