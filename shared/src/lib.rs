@@ -13,15 +13,19 @@
 //! | [`net`] | sockets, resolver, clock, capture: carries octets between machines and the world |
 //! | [`probe`] | picks the machine, runs it, returns what was seen |
 //! | [`gateway`] | the sessions of a gateway, from what its system already knows |
+//! | [`log`] | what the gateway's daemons wrote: entries to events to sessions |
+//! | [`audit`] | settings of the gateway's host that make sessions drop or weaken them |
 //! | [`output`] | states, thresholds, perfdata, and how a report is printed |
 //! | [`cli`], [`plugin`] | arguments that every check shares, and the frame every check runs in |
 //!
 //! The direction is one way: a probe never judges, and a machine never looks
 //! at the clock.
 
+pub mod audit;
 pub mod cli;
 pub mod crypto;
 pub mod gateway;
+pub mod log;
 pub mod method;
 pub mod net;
 pub mod output;

@@ -24,18 +24,24 @@ const LCP_PATIENCE: Duration = Duration::from_secs(29);
 
 /// Why a session ended; the numbers are those of `PptpTerminateCause`, to 100
 /// those of RFC 2866, section 5.10.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TerminateCause {
     /// The caller hung up.
     UserRequest = 1,
     /// The line broke.
     LostCarrier = 2,
+    /// The gateway can no longer serve it.
+    LostService = 3,
     /// Nothing was sent for too long.
     IdleTimeout = 4,
     /// The time of the session was over.
     SessionTimeout = 5,
     /// An operator ended it.
     AdminReset = 6,
+    /// The gateway failed.
+    NasError = 9,
+    /// The gateway ended it for a reason that is not an error.
+    NasRequest = 10,
     /// The gateway ended.
     NasReboot = 11,
     /// Nothing told why.
@@ -44,6 +50,14 @@ pub enum TerminateCause {
     LcpTimeout = 102,
     /// Echoes stayed unanswered.
     EchoTimeout = 103,
+    /// GRE stopped while the control connection stood.
+    GreSilent = 104,
+    /// Encryption could not be kept up.
+    MppeLost = 105,
+    /// TCP lost the control connection.
+    CtrlReset = 106,
+    /// A Stop-Control-Connection-Request.
+    CtrlStop = 107,
 }
 
 /// What happened to a session.

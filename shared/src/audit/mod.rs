@@ -1,0 +1,16 @@
+//! Settings of a gateway's host that make sessions drop "at random" or weaken
+//! them: facts under a root directory to findings. Nothing is changed, nothing
+//! is guessed: what could not be read is [`known::Known::Unread`] and becomes
+//! no finding but a remark on how to let it be read.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`known`] | a fact, that it is not there, or why it could not be read |
+//! | [`facts`] | all facts about a host |
+//! | [`firewall`] | what a ruleset of nft or iptables does with PPTP |
+//! | [`finding`] | a finding, and the catalogue of all there are |
+
+pub mod facts;
+pub mod finding;
+pub mod firewall;
+pub mod known;

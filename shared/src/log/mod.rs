@@ -1,0 +1,18 @@
+//! What a gateway's daemons wrote: octets of a file or of the journal to
+//! [`entry::Entry`], entries to [`event::Event`] and to sessions.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`entry`] | one entry: who wrote what, and when |
+//! | [`line`] | lines of a file to entries |
+//! | [`event`] | what an entry means, in the field's terms |
+//! | [`join`] | entries to events, joined into sessions |
+//!
+//! Entries are written by strangers: a caller chooses its user name, and so
+//! part of a line. Who said something is told by the tag, what was said by the
+//! whole message from its first octet; nothing is searched for.
+
+pub mod entry;
+pub mod event;
+pub mod join;
+pub mod line;
