@@ -1,41 +1,322 @@
 //! Entries to events, joined into sessions over their process and interface.
+//!
+//! pptpctrl and pppd write each for itself. What binds them is the sentence
+//! `Reaping child PPP[n]`, which comes last and only with the more talkative
+//! settings of syslog; before it the caller's address, which both tell, and
+//! the order: a pppd that starts while one call alone waits for its pppd is
+//! that call's. Where several wait, nothing is claimed until one of the others
+//! tells. The end of a session is told once both processes are over, so that
+//! their entries may come in either order; an entry that does not come is
+//! waited for [`PATIENCE`] by the clock of the log.
+//!
+//! Processes and interfaces are those of their host: a host that writes into
+//! the same log can pretend much, but only of itself.
 
+mod accel_ppp;
+mod poptop;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::daemon::{self, kernel, pppd, pptpd};
 use super::entry::{Entry, Stamp};
-use super::event::{Event, Session};
+use super::event::{Event, Program, Session, What};
+use crate::gateway::tracker::TerminateCause;
+use crate::reason::Phase;
+use table::{Live, Place, Table, Who, cut, flag};
+
+/// Time that an entry of the other process may come later, microseconds.
+const PATIENCE: u64 = 5_000_000;
+/// Calls without a pppd, and connections of accel-ppp without an interface,
+/// that are looked through at most.
+const MOST_LOOSE: usize = 256;
+/// Repetitions of one entry that are counted at most.
+const MOST_REPEATED: u64 = 65_536;
+
+type Tell<'t> = dyn FnMut(&Event<'_>) + 't;
+
+/// An entry without what it says.
+#[derive(Debug, Clone, Copy)]
+struct Origin<'e> {
+    at: Stamp,
+    program: Program,
+    host: &'e [u8],
+    host_key: u64,
+    pid: Option<u32>,
+    message: &'e [u8],
+}
+
+/// The last thing that was told, if it may come again as a number alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Last {
+    what: What,
+    program: Program,
+    pid: Option<u32>,
+    place: Option<Place>,
+}
 
 /// Sessions that are going on, and what the entries so far told of them.
 /// Bounded: the oldest make room.
 #[derive(Debug, Default)]
 pub struct Joiner {
-    sessions: Vec<Session>,
+    table: Table,
+    /// Host of the entry before, and its key.
+    host: Vec<u8>,
+    host_key: Option<u64>,
+    /// Host of the session that began last.
+    shared_host: Arc<[u8]>,
+    latest: Stamp,
+    /// Calls whose pppd is not known.
+    calls: Vec<Place>,
+    /// Sessions that wait for the entries of another process.
+    waiting: VecDeque<Place>,
+    /// Connections of accel-ppp without an interface.
+    nameless: Vec<Place>,
+    /// `USER: authentication failed`, which accel-ppp writes twice.
+    refuted: Vec<u8>,
+    last: Option<Last>,
+    /// Whether pppd writes into this log at all.
+    pppd_writes: bool,
 }
 
 impl Joiner {
     /// Takes the next entry, and tells what it means.
     pub fn take(&mut self, entry: &Entry<'_>, tell: &mut impl FnMut(&Event<'_>)) {
-        let _ = (entry, tell);
+        let at = entry.at.unwrap_or(self.latest);
+        self.latest = at;
+        if !self.waiting.is_empty() {
+            self.settle(at, tell);
+        }
+        let host_key = match self.host_key {
+            Some(key) if *self.host == *entry.host => key,
+            _ => {
+                self.host.clear();
+                self.host.extend_from_slice(entry.host);
+                let key = self.table.host_key(entry.host);
+                self.host_key = Some(key);
+                key
+            }
+        };
+        let own_log = entry.tag.is_empty();
+        let program = match daemon::program(entry.tag) {
+            Some(program) => program,
+            None if own_log => Program::AccelPpp,
+            None => return,
+        };
+        let origin = Origin {
+            at,
+            program,
+            host: entry.host,
+            host_key,
+            pid: entry.pid,
+            message: entry.message,
+        };
+        if own_log && let Some(times) = daemon::repeated(entry.message) {
+            self.tell_again(times, &origin, tell);
+            return;
+        }
+        self.last = None;
+        match daemon::repetition(entry.message) {
+            Some((times, message)) => {
+                for _ in 0..times.min(MOST_REPEATED) {
+                    self.one(Origin { message, ..origin }, own_log, tell);
+                }
+            }
+            None => self.one(origin, own_log, tell),
+        }
     }
 
     /// Sessions that are going on.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.iter()
-    }
-
-    /// Octets from which [`Joiner::resume`] makes the same joiner again: all
-    /// that matters for entries yet to come.
-    pub fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// The joiner that wrote `octets`; `None` if none of this version did.
-    pub fn resume(octets: &[u8]) -> Option<Self> {
-        octets.is_empty().then(Self::default)
+        self.table.iter().filter(|live| !live.has(flag::FOREIGN)).map(|live| &live.session)
     }
 
     /// Tells the ends that wait for the entries of another process, and have
     /// waited long enough by `now`. Entries do the same as they come: this is
     /// for a log in which nothing follows.
     pub fn settle(&mut self, now: Stamp, tell: &mut impl FnMut(&Event<'_>)) {
-        let _ = (now, tell);
+        while let Some(place) = self.waiting.front().copied() {
+            let slot = self.table.still(place);
+            let since = slot.and_then(|slot| self.table.get(slot)?.waits);
+            if since.is_some_and(|since| now.abs_diff(since) < PATIENCE) {
+                break;
+            }
+            self.waiting.pop_front();
+            if let (Some(slot), Some(since)) = (slot, since) {
+                self.end_alone(slot, since, tell);
+            }
+        }
     }
+
+    fn one(&mut self, origin: Origin<'_>, own_log: bool, tell: &mut Tell<'_>) {
+        match origin.program {
+            Program::Pptpd => {
+                if let Some(said) = pptpd::said(origin.message) {
+                    self.pptpd(said, &origin, tell);
+                }
+            }
+            Program::Pppd => {
+                self.pppd_writes = true;
+                if let Some(said) = pppd::said(origin.message) {
+                    self.pppd(said, &origin, tell);
+                }
+            }
+            Program::AccelPpp => self.accel_ppp(&origin, own_log, tell),
+            Program::Kernel => match kernel::said(origin.message) {
+                Some(kernel::Said::ConntrackFull) => {
+                    self.tell(What::ConntrackFull, None, &origin, tell);
+                }
+                Some(kernel::Said::Error) => self.tell(What::KernelError, None, &origin, tell),
+                Some(kernel::Said::Boot) => self.end_all(&origin, |_| true, tell),
+                None => {}
+            },
+        }
+    }
+
+    /// The daemon or the host went down under its sessions.
+    fn end_all(&mut self, origin: &Origin<'_>, of: impl Fn(&Live) -> bool, tell: &mut Tell<'_>) {
+        for slot in self.table.of_host(origin.host) {
+            let Some(live) = self.table.get_mut(slot).filter(|live| of(live)) else { continue };
+            live.ends(TerminateCause::NasReboot);
+            self.end(slot, origin, tell);
+            self.table.remove(slot);
+        }
+    }
+
+    /// A session of which nothing is known but where it is.
+    fn begin(&mut self, origin: &Origin<'_>, control: Option<u32>, ppp: Option<u32>) -> usize {
+        self.table.last_number += 1;
+        if *self.shared_host != *origin.host {
+            self.shared_host = origin.host.into();
+        }
+        let session = Session {
+            number: self.table.last_number,
+            control_pid: control,
+            ppp_pid: ppp,
+            started: Some(origin.at),
+            ..Session::default()
+        };
+        self.table.add(Live {
+            session,
+            host: Arc::clone(&self.shared_host),
+            program: origin.program,
+            flags: 0,
+            phase: Phase::Control,
+            cause: None,
+            failure: None,
+            control_end: None,
+            asked: None,
+            waits: None,
+        })
+    }
+
+    fn tell(&mut self, what: What, slot: Option<usize>, origin: &Origin<'_>, tell: &mut Tell<'_>) {
+        self.tell_of(what, slot, b"", None, origin, tell);
+    }
+
+    /// Tells something of a session, or of whom and whence the entry says.
+    fn tell_of(
+        &mut self,
+        what: What,
+        slot: Option<usize>,
+        user: &[u8],
+        peer: Option<IpAddr>,
+        origin: &Origin<'_>,
+        tell: &mut Tell<'_>,
+    ) {
+        let session = slot.and_then(|slot| self.table.get(slot)).map(|live| &live.session);
+        let known = session.map_or(&b""[..], |session| &session.user);
+        tell(&Event {
+            at: origin.at,
+            what,
+            program: origin.program,
+            host: origin.host,
+            pid: origin.pid,
+            session,
+            user: if user.is_empty() { known } else { cut(user) },
+            peer: peer.or(session.and_then(|session| session.peer)),
+            message: origin.message,
+        });
+        self.last = repeats(what).then(|| Last {
+            what,
+            program: origin.program,
+            pid: origin.pid,
+            place: slot.map(|slot| self.table.place(slot)),
+        });
+    }
+
+    fn tell_again(&mut self, times: u64, origin: &Origin<'_>, tell: &mut Tell<'_>) {
+        let Some(last) = self.last else { return };
+        let origin = Origin { program: last.program, pid: last.pid, ..*origin };
+        let slot = last.place.and_then(|place| self.table.still(place));
+        for _ in 0..times.min(MOST_REPEATED) {
+            self.tell(last.what, slot, &origin, tell);
+        }
+    }
+
+    /// Tells the end of a session, if there was one; it stays in the table.
+    fn end(&mut self, slot: usize, origin: &Origin<'_>, tell: &mut Tell<'_>) {
+        let Some(live) = self.table.get(slot) else { return };
+        let poptop = live.program != Program::AccelPpp;
+        let told = match poptop {
+            // Without pppd's entries nobody can say what became of a call.
+            true => live.has(flag::PPP_SEEN) || (live.has(flag::CALLED) && self.pppd_writes),
+            false => {
+                live.session.opened.is_some() || live.has(flag::CALLED) || !live.has(flag::BEGAN)
+            }
+        };
+        if told && !live.has(flag::FOREIGN) {
+            let what = live.end();
+            self.tell(what, Some(slot), origin, tell);
+        }
+    }
+
+    /// Ends a session that no entry ends.
+    fn end_alone(&mut self, slot: usize, at: Stamp, tell: &mut Tell<'_>) {
+        let Some(live) = self.table.get(slot) else { return };
+        let host = Arc::clone(&live.host);
+        let origin = Origin {
+            at,
+            program: live.program,
+            host: &host,
+            host_key: self.table.host_key(&host),
+            pid: live.session.ppp_pid.or(live.session.control_pid),
+            message: b"",
+        };
+        self.end(slot, &origin, tell);
+        self.table.remove(slot);
+    }
+
+    /// From now on a session waits for the entries of its other process.
+    fn wait(&mut self, slot: usize, at: Stamp) {
+        if let Some(live) = self.table.get_mut(slot)
+            && live.waits.is_none()
+        {
+            live.waits = Some(at);
+            self.waiting.push_back(self.table.place(slot));
+        }
+    }
+
+    fn find(&self, origin: &Origin<'_>, who: Who<'_>) -> Option<usize> {
+        self.table.find(origin.host_key, who)
+    }
+}
+
+/// Whether the same may be said again and again without anything between.
+fn repeats(what: What) -> bool {
+    matches!(
+        what,
+        What::ControlRefused
+            | What::PoolExhausted
+            | What::AuthFailure
+            | What::RadiusError
+            | What::GreError
+            | What::ConntrackFull
+            | What::KernelError
+    )
 }

@@ -1,22 +1,213 @@
 //! Lines of a log file to entries (RFC 3164, RFC 5424, RFC 3339, and
 //! accel-ppp's own).
+//!
+//! Only entries of programs that are understood are told, so that a line of
+//! any other costs no more than finding its tag. The tag is the word behind
+//! the host name and nothing else; what it says may name any program.
+//!
+//! rsyslog and syslog-ng write `STAMP HOST TAG[PID]: MESSAGE`, with the stamp
+//! of RFC 3164 or RFC 3339, or the whole header of RFC 5424; BusyBox has
+//! `FACILITY.SEVERITY` in front of the tag; accel-ppp's `log_file` writes
+//! `[STAMP]: LEVEL: MESSAGE` without host and tag.
 
+mod stamp;
+
+use memchr::{memchr, memchr_iter};
+
+use super::daemon::{self, decimal};
 use super::entry::{Entry, Stamp};
+use stamp::Stamps;
 
 /// Splits lines, and keeps what the reading of their stamps needs.
 #[derive(Debug)]
 pub struct Lines {
-    now: Stamp,
+    stamps: Stamps,
+    /// Host of the line before with the blank behind it.
+    host: Vec<u8>,
+    /// Whether the line before was told, so that its repetition matters.
+    told: bool,
 }
 
 impl Lines {
-    /// `now` is what the year of a stamp without one is guessed by.
+    /// `now` is what the year of a stamp without one is guessed by: the latest
+    /// one that is at most a day ahead of `now`, or of the stamps before. To
+    /// make one is cheap; where a log is followed, one is made for each look.
     pub fn new(now: Stamp) -> Self {
-        Self { now }
+        Self { stamps: Stamps::new(now), host: Vec::new(), told: false }
     }
 
-    /// Tells the entries of a block of whole lines, each ended by LF.
+    /// Tells the entries of a block of whole lines, each ended by LF, that one
+    /// of the understood programs wrote, or syslogd to count the one before.
     pub fn split<'a>(&mut self, block: &'a [u8], take: &mut impl FnMut(&Entry<'a>)) {
-        let _ = (block, take, self.now);
+        let mut start = 0;
+        for end in memchr_iter(b'\n', block) {
+            self.told = match self.entry(&block[start..end]) {
+                Some(entry) => {
+                    take(&entry);
+                    true
+                }
+                None => false,
+            };
+            start = end + 1;
+        }
     }
+
+    fn entry<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+        match line.first()? {
+            b'<' => self.with_priority(line),
+            b'[' => self.accel_ppp(line),
+            _ => self.with_stamp(line),
+        }
+    }
+
+    /// `<PRI>` (RFC 5424, section 6.2.1), and behind it either header.
+    fn with_priority<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+        let end = memchr(b'>', line.get(..5.min(line.len()))?)?;
+        let (digits, rest) = (&line[1..end], &line[end + 1..]);
+        decimal(digits)?;
+        match rest.strip_prefix(b"1 ") {
+            Some(rest) => self.rfc_5424(rest),
+            None if rest.first() == Some(&b'<') => None,
+            None => self.entry(rest),
+        }
+    }
+
+    /// What follows the version: `STAMP HOST APP-NAME PROCID MSGID SD MSG`
+    /// (RFC 5424, section 6).
+    fn rfc_5424<'a>(&mut self, rest: &'a [u8]) -> Option<Entry<'a>> {
+        let (stamp, rest) = word(rest)?;
+        let (host, rest) = word(rest)?;
+        let (tag, rest) = word(rest)?;
+        daemon::program(tag)?;
+        let (pid, rest) = word(rest)?;
+        let (_message_id, rest) = word(rest)?;
+        let message = behind_structured_data(rest)?;
+        Some(Entry {
+            at: self.stamps.rfc_3339(stamp),
+            host: if host == b"-" { b"" } else { host },
+            tag,
+            pid: process(pid),
+            message: trimmed(message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message)),
+        })
+    }
+
+    /// `[2026-11-21 03:02:29]:  info: MESSAGE`.
+    fn accel_ppp<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+        let (stamp, rest) = line.split_at_checked(20)?;
+        let rest = rest.strip_prefix(b"]: ")?;
+        let (level, rest) = rest.split_at_checked(5)?;
+        if !matches!(level, b"  msg" | b"error" | b" warn" | b" info" | b"debug") {
+            return None;
+        }
+        let message = rest.strip_prefix(b": ")?;
+        let at = self.stamps.local(&stamp[1..]);
+        Some(Entry { at, message: trimmed(message), ..Entry::default() })
+    }
+
+    /// `STAMP HOST TAG[PID]: MESSAGE`.
+    fn with_stamp<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+        let traditional = line[0].is_ascii_alphabetic()
+            && line.len() > 16
+            && (line[3], line[6], line[9], line[12], line[15]) == (b' ', b' ', b':', b':', b' ');
+        let (stamp, rest) = if traditional { (&line[..15], &line[16..]) } else { word(line)? };
+        let (host, rest) = match rest.strip_prefix(&self.host[..]) {
+            Some(behind) if !self.host.is_empty() => (&rest[..self.host.len() - 1], behind),
+            _ => {
+                let (host, behind) = word(rest)?;
+                self.host.clear();
+                if host.len() <= super::event::LONGEST {
+                    self.host.extend_from_slice(&rest[..=host.len()]);
+                }
+                (host, behind)
+            }
+        };
+        let (tag, pid, message) = match tagged(rest) {
+            Some(found) => found,
+            None if rest.starts_with(b"last message repeated ") && self.told => {
+                (&rest[..0], None, rest)
+            }
+            None => return None,
+        };
+        let at =
+            if traditional { self.stamps.rfc_3164(stamp) } else { self.stamps.rfc_3339(stamp) };
+        Some(Entry { at, host, tag, pid, message: trimmed(message) })
+    }
+}
+
+/// Octets up to a blank, and what stands behind it.
+fn word(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b' ', octets)?;
+    Some((&octets[..end], &octets[end + 1..]))
+}
+
+/// Tag, process and message, if the tag is that of a program that is
+/// understood.
+fn tagged(rest: &[u8]) -> Option<(&[u8], Option<u32>, &[u8])> {
+    let length = match rest.first()? {
+        b'p' if rest.starts_with(b"pppd") => 4,
+        b'p' if rest.starts_with(b"pptpd") => 5,
+        b'p' if rest.starts_with(b"pptpctrl") => 8,
+        b'a' if rest.starts_with(b"accel-pppd") => 10,
+        b'k' if rest.starts_with(b"kernel:") => 6,
+        b'd' | b'k' | b'l' => return behind_facility(rest),
+        _ => return None,
+    };
+    let (tag, rest) = rest.split_at(length);
+    if let Some(message) = rest.strip_prefix(b": ") {
+        return Some((tag, None, message));
+    }
+    let rest = rest.strip_prefix(b"[")?;
+    let mut pid = 0u32;
+    for (at, digit) in rest.iter().enumerate() {
+        if !digit.is_ascii_digit() {
+            let message = rest[at..].strip_prefix(b"]:")?;
+            let message = message.strip_prefix(b" ").unwrap_or(message);
+            return Some((tag, Some(pid).filter(|_| at > 0), message));
+        }
+        pid = pid.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
+    }
+    None
+}
+
+/// BusyBox: `daemon.notice pppd[762]: ...`.
+fn behind_facility(rest: &[u8]) -> Option<(&[u8], Option<u32>, &[u8])> {
+    let known: [&[u8]; 3] = [b"daemon.", b"local", b"kern."];
+    if !known.iter().any(|facility| rest.starts_with(facility)) {
+        return None;
+    }
+    let (_, behind) = word(rest)?;
+    if known.iter().any(|facility| behind.starts_with(facility)) {
+        return None;
+    }
+    tagged(behind)
+}
+
+fn process(octets: &[u8]) -> Option<u32> {
+    decimal(octets).and_then(|pid| u32::try_from(pid).ok())
+}
+
+/// The message behind `-` or one or more `[ID NAME="VALUE" ...]`, in whose
+/// values a backslash guards `"`, `\` and `]` (RFC 5424, section 6.3).
+fn behind_structured_data(octets: &[u8]) -> Option<&[u8]> {
+    if let Some(rest) = octets.strip_prefix(b"-") {
+        return Some(rest.strip_prefix(b" ").unwrap_or(rest));
+    }
+    let (mut quoted, mut guarded, mut open) = (false, false, false);
+    for (at, octet) in octets.iter().enumerate() {
+        match octet {
+            _ if guarded => guarded = false,
+            b'\\' if quoted => guarded = true,
+            b'"' => quoted = !quoted,
+            b'[' if !quoted && !open => open = true,
+            b']' if !quoted => open = false,
+            b' ' if !open => return Some(&octets[at + 1..]),
+            _ if !open => return None,
+            _ => {}
+        }
+    }
+    (!open).then_some(b"")
+}
+
+fn trimmed(message: &[u8]) -> &[u8] {
+    message.strip_suffix(b"\r").unwrap_or(message)
 }

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`entry`] | one entry: who wrote what, and when |
 //! | [`line`] | lines of a file to entries |
+//! | [`daemon`] | what the daemons and the kernel say, each sentence as a value |
 //! | [`event`] | what an entry means, in the field's terms |
 //! | [`join`] | entries to events, joined into sessions |
 //!
@@ -12,6 +13,7 @@
 //! part of a line. Who said something is told by the tag, what was said by the
 //! whole message from its first octet; nothing is searched for.
 
+pub mod daemon;
 pub mod entry;
 pub mod event;
 pub mod join;

@@ -1,0 +1,183 @@
+//! Time stamps of log lines.
+//!
+//! The hour of a stamp is reckoned once and kept: what follows in the same hour
+//! costs a comparison and a few digits. Local times are those of the system's
+//! zone; a time that a clock showed twice is the first one, a time that it
+//! skipped is as far behind the gap as it was in it.
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::log::entry::Stamp;
+
+const SECOND: Stamp = 1_000_000;
+const MINUTE: Stamp = 60 * SECOND;
+const HOUR: Stamp = 60 * MINUTE;
+const DAY: Stamp = 24 * HOUR;
+/// The 29th of February comes back after eight years at most.
+const LEAP: i16 = 8;
+
+const MONTHS: [&[u8; 3]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
+
+static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
+/// An hour as it is written, and its begin.
+#[derive(Debug, Clone, Copy)]
+struct Hour<const N: usize> {
+    text: [u8; N],
+    at: Stamp,
+}
+
+#[derive(Debug)]
+pub(super) struct Stamps {
+    latest: Stamp,
+    /// `Nov 21 02`.
+    year_less: Option<Hour<9>>,
+    /// `2026-11-21 02` in local time.
+    local: Option<Hour<13>>,
+    /// `2026-11-21T02` as if it were UTC.
+    universal: Option<Hour<13>>,
+}
+
+impl Stamps {
+    pub(super) fn new(now: Stamp) -> Self {
+        Self { latest: now, year_less: None, local: None, universal: None }
+    }
+
+    /// `Nov 21 02:26:41` (RFC 3164, section 4.1.2), 15 octets.
+    pub(super) fn rfc_3164(&mut self, text: &[u8]) -> Option<Stamp> {
+        let hour: &[u8; 9] = text.first_chunk()?;
+        let behind = minutes_and_seconds(text.get(9..)?)?;
+        let at = match self.year_less {
+            Some(known) if known.text == *hour => known.at,
+            _ => {
+                let at = self.guess_year(hour)?;
+                self.year_less = Some(Hour { text: *hour, at });
+                at
+            }
+        };
+        let at = at + behind;
+        self.latest = self.latest.max(at);
+        Some(at)
+    }
+
+    /// `2026-11-21 03:02:29`, local time.
+    pub(super) fn local(&mut self, text: &[u8]) -> Option<Stamp> {
+        let hour: &[u8; 13] = text.first_chunk()?;
+        let behind = minutes_and_seconds(text.get(13..)?)?;
+        let at = match self.local {
+            Some(known) if known.text == *hour => known.at,
+            _ => {
+                let at = in_zone(civil(hour)?, &ZONE)?;
+                self.local = Some(Hour { text: *hour, at });
+                at
+            }
+        };
+        Some(at + behind)
+    }
+
+    /// `2026-11-21T02:44:24.475772+00:00`, also with `+0000`, `Z`, or without
+    /// an offset, which is local time.
+    pub(super) fn rfc_3339(&mut self, text: &[u8]) -> Option<Stamp> {
+        let hour: &[u8; 13] = text.first_chunk()?;
+        let behind = minutes_and_seconds(text.get(13..19)?)?;
+        let (fraction, rest) = fraction(&text[19..])?;
+        if rest.is_empty() {
+            return Some(self.local(&text[..19])? + fraction);
+        }
+        let at = match self.universal {
+            Some(known) if known.text == *hour => known.at,
+            _ => {
+                let at = in_zone(civil(hour)?, &TimeZone::UTC)?;
+                self.universal = Some(Hour { text: *hour, at });
+                at
+            }
+        };
+        Some(at + behind + fraction - offset(rest)?)
+    }
+
+    /// The latest year that does not put the hour a day ahead of what is known
+    /// to be over.
+    fn guess_year(&self, hour: &[u8; 9]) -> Option<Stamp> {
+        let month = MONTHS.iter().position(|month| hour.starts_with(*month))? + 1;
+        let day = match (hour[4], hour[5]) {
+            (b' ', units) => digits(&[b'0', units])?,
+            (tens, units) => digits(&[tens, units])?,
+        };
+        let clock = digits(&hour[7..9])?;
+        let (month, day, clock) =
+            (i8::try_from(month).ok()?, i8::try_from(day).ok()?, i8::try_from(clock).ok()?);
+        let now = Timestamp::from_microsecond(self.latest).ok()?;
+        let next = now.to_zoned(ZONE.clone()).year() + 1;
+        (next - 1 - LEAP..=next).rev().find_map(|year| {
+            let civil = DateTime::new(year, month, day, clock, 0, 0, 0).ok()?;
+            in_zone(civil, &ZONE).filter(|at| *at <= self.latest + DAY)
+        })
+    }
+}
+
+fn in_zone(civil: DateTime, zone: &TimeZone) -> Option<Stamp> {
+    Some(zone.to_timestamp(civil).ok()?.as_microsecond())
+}
+
+/// `2026-11-21T02`, or with a blank.
+fn civil(hour: &[u8; 13]) -> Option<DateTime> {
+    if (hour[4], hour[7]) != (b'-', b'-') || !matches!(hour[10], b'T' | b't' | b' ') {
+        return None;
+    }
+    let part = |from, to| i8::try_from(digits(&hour[from..to])?).ok();
+    let year = i16::try_from(digits(&hour[..4])?).ok()?;
+    DateTime::new(year, part(5, 7)?, part(8, 10)?, part(11, 13)?, 0, 0, 0).ok()
+}
+
+/// `:26:41`; a leap second counts as one more.
+fn minutes_and_seconds(text: &[u8]) -> Option<Stamp> {
+    let text: &[u8; 6] = text.try_into().ok()?;
+    if (text[0], text[3]) != (b':', b':') {
+        return None;
+    }
+    let (minutes, seconds) = (digits(&text[1..3])?, digits(&text[4..])?);
+    (minutes < 60 && seconds <= 60)
+        .then(|| Stamp::from(minutes) * MINUTE + Stamp::from(seconds) * SECOND)
+}
+
+/// Microseconds of `.475772`, of any number of digits, and what is behind it.
+fn fraction(text: &[u8]) -> Option<(Stamp, &[u8])> {
+    let Some(text) = text.strip_prefix(b".").or_else(|| text.strip_prefix(b",")) else {
+        return Some((0, text));
+    };
+    let (mut microseconds, mut unit, mut length) = (0, SECOND / 10, 0);
+    for digit in text.iter().take_while(|digit| digit.is_ascii_digit()) {
+        microseconds += Stamp::from(digit - b'0') * unit;
+        unit /= 10;
+        length += 1;
+    }
+    (length > 0).then(|| (microseconds, &text[length..]))
+}
+
+/// `+01:00`, `-0330`, `Z`.
+fn offset(text: &[u8]) -> Option<Stamp> {
+    let (sign, hours, minutes) = match *text {
+        [b'Z' | b'z'] => return Some(0),
+        [sign, a, b, b':', c, d] | [sign, a, b, c, d] => (sign, digits(&[a, b])?, digits(&[c, d])?),
+        [sign, a, b] => (sign, digits(&[a, b])?, 0),
+        _ => return None,
+    };
+    let size = Stamp::from(hours) * HOUR + Stamp::from(minutes) * MINUTE;
+    match sign {
+        b'+' if size < DAY => Some(size),
+        b'-' if size < DAY => Some(-size),
+        _ => None,
+    }
+}
+
+fn digits(text: &[u8]) -> Option<u16> {
+    text.iter().try_fold(0, |sum: u16, octet| {
+        octet.is_ascii_digit().then(|| sum * 10 + u16::from(octet - b'0'))
+    })
+}
