@@ -6,6 +6,9 @@
 //! | [`entry`] | one entry: who wrote what, and when |
 //! | [`line`] | lines of a file to entries |
 //! | [`daemon`] | what the daemons and the kernel say, each sentence as a value |
+//! | [`follow`] | log files, read from a kept position on, through rotations |
+//! | [`journal`] | the journal of systemd, likewise |
+//! | [`source`] | one face over both |
 //! | [`event`] | what an entry means, in the field's terms |
 //! | [`join`] | entries to events, joined into sessions |
 //!
@@ -16,5 +19,8 @@
 pub mod daemon;
 pub mod entry;
 pub mod event;
+pub mod follow;
 pub mod join;
+pub mod journal;
 pub mod line;
+pub mod source;
