@@ -147,6 +147,8 @@ struct Place {
     position: Option<Position>,
     /// The file that the position is in, which may have lost its name.
     file: Option<File>,
+    /// What was at the path when it was read.
+    seen: Option<Look>,
     /// What the reading of its stamps needs.
     lines: Option<Lines>,
     /// Named as it is, not found by a pattern.
@@ -173,12 +175,8 @@ impl Follower {
         positions: impl IntoIterator<Item = Position>,
     ) -> Self {
         let mut follower = Self::new(names, Start::Beginning);
-        let place = |position: Position| Place {
-            path: position.path.clone(),
-            position: Some(position),
-            file: None,
-            lines: None,
-            named: false,
+        let place = |position: Position| {
+            Place::new(position.path.clone(), Some(position), false)
         };
         let names = &follower.names;
         let wanted = |at: &Position| names.iter().any(|name| names::is_of(name, &at.path));
@@ -257,8 +255,7 @@ impl Follower {
                     progress.troubles.push(Trouble::TooMany(name.clone()));
                     break;
                 }
-                let place = Place { path, position: None, file: None, lines: None, named };
-                self.places.push(place);
+                self.places.push(Place::new(path, None, named));
             }
             if !named && !self.places.iter().any(|place| names::is_of(name, &place.path)) {
                 progress.troubles.push(Trouble::Absent(name.clone()));
@@ -282,18 +279,16 @@ impl Reading<'_> {
 }
 
 impl Place {
+    fn new(path: PathBuf, position: Option<Position>, named: bool) -> Self {
+        Self { path, position, file: None, seen: None, lines: None, named }
+    }
+
     /// Whether reading would find something.
     fn has_news(&self) -> bool {
-        let look = fs::metadata(&self.path).map(|metadata| Look::of(&metadata));
+        let look = fs::metadata(&self.path).ok().map(|metadata| Look::of(&metadata));
         let held = self.file.as_ref().and_then(|file| file.metadata().ok());
-        match (look, &self.position) {
-            (Ok(look), Some(position)) if look.is_file_of(&position.look) => look != position.look,
-            // As long as it is empty, the one before counts.
-            (Ok(look), Some(_)) if look.size > 0 => true,
-            (Ok(_), None) => true,
-            (_, Some(position)) => held.is_some_and(|held| Look::of(&held) != position.look),
-            (Err(_), None) => false,
-        }
+        let old = held.map(|held| Look::of(&held)).zip(self.position.as_ref());
+        look != self.seen || old.is_some_and(|(held, position)| held != position.look)
     }
 
     fn read(
@@ -306,6 +301,7 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+        self.seen = found;
         let Some(position) = &self.position else {
             if found.is_none() {
                 return Err(io::ErrorKind::NotFound.into());
@@ -448,20 +444,22 @@ impl Place {
                 self.file = None;
                 let look = Look::of(&self.open()?.metadata()?);
                 // Otherwise it was rotated again: the next reading will see it.
-                // And in an empty one nothing tells where reading goes on.
-                if look.is_file_of(live) && look.size > 0 {
-                    self.go_to(look);
-                    return self.read_live(reading, take);
+                if !look.is_file_of(live) {
+                    return Ok(());
+                }
+                self.lines = None;
+                // Its size tells that it was not read.
+                let begin = Position::new(&self.path, Look { size: 0, ..look });
+                let before = self.position.replace(begin);
+                self.read_live(reading, take)?;
+                if self.position.as_ref().is_some_and(|position| position.offset == 0) {
+                    // Nothing was read by which it could be known again.
+                    self.position = before;
+                    self.file = None;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Goes to the beginning of another file.
-    fn go_to(&mut self, look: Look) {
-        self.position = Some(Position::new(&self.path, look));
-        self.lines = None;
     }
 
     /// Reads all files before the live one.
