@@ -38,6 +38,8 @@ use blocks::{Blocks, Ended};
 use generations::{Generation, Stream, find, generations, is_same, print_at, seek};
 pub use position::Position;
 use position::{Look, PRINTED};
+#[cfg(test)]
+pub(super) use tests::Scratch;
 use watch::Watch;
 pub(super) use watch::wait;
 
@@ -221,6 +223,7 @@ impl Follower {
     /// # Errors
     /// The system's.
     pub fn wait(&mut self, until: Instant) -> io::Result<bool> {
+        let first = self.watch.is_none();
         let watch = match &mut self.watch {
             Some(watch) => watch,
             none => none.insert(Watch::new()?),
@@ -231,8 +234,9 @@ impl Follower {
         for name in &self.names {
             watch.add(name);
         }
-        // What came between the reading and the watch.
-        if self.places.iter().any(Place::has_news) {
+        // What came between the reading and the watch; of a pattern it may be
+        // a name that is not known yet.
+        if first || self.places.iter().any(Place::has_news) {
             return Ok(true);
         }
         watch.wait(until)
@@ -519,10 +523,15 @@ impl Place {
                     continue;
                 }
             };
-            *position = Position::new(&self.path, generation.look);
+            let mut next = Position::new(&self.path, generation.look);
             self.lines = None;
             let lines = &mut self.lines;
-            match reading.blocks.read(&mut stream, true, position, lines, deadline, take) {
+            let ended = reading.blocks.read(&mut stream, true, &mut next, lines, deadline, take);
+            // An empty one could not be known again.
+            if next.offset > 0 {
+                *position = next;
+            }
+            match ended {
                 Ok(Ended::Read) => {}
                 Ok(Ended::Late) => return Ended::Late,
                 Err(error) => reading.gap(&generation.path, format!("it is broken: {error}")),

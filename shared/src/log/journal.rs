@@ -8,6 +8,8 @@
 //! more, and its absence tells of a gap.
 
 mod json;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;

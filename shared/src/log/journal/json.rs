@@ -113,8 +113,20 @@ impl<'de> DeserializeSeed<'de> for &mut Value {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         self.clear();
-        deserializer.deserialize_any(Part { value: self, depth: 0 })
+        match deserializer.deserialize_any(Part { value: self, depth: 0 })? {
+            Kind::Whole => Ok(()),
+            Kind::Octet => Err(serde::de::Error::custom("a number")),
+        }
     }
+}
+
+/// What a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A value, or one of several.
+    Whole,
+    /// One octet of a value.
+    Octet,
 }
 
 /// A value, or one of several, or one octet of it.
@@ -124,55 +136,49 @@ struct Part<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for Part<'_> {
-    type Value = ();
+    type Value = Kind;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kind, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Part<'_> {
-    type Value = ();
+    type Value = Kind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text, octets, or null")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+    fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
         self.value.octets.extend_from_slice(text.as_bytes());
-        Ok(())
+        Ok(Kind::Whole)
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn visit_unit<E>(self) -> Result<Kind, E> {
         self.value.left_out = true;
-        Ok(())
+        Ok(Kind::Whole)
     }
 
-    fn visit_u64<E: serde::de::Error>(self, octet: u64) -> Result<(), E> {
+    fn visit_u64<E: serde::de::Error>(self, octet: u64) -> Result<Kind, E> {
         self.value.octets.push(u8::try_from(octet).map_err(E::custom)?);
-        Ok(())
+        Ok(Kind::Octet)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Kind, A::Error> {
         if self.depth == 2 {
             return Err(serde::de::Error::custom("arrays in arrays"));
         }
         let depth = self.depth + 1;
-        // Octets add up; of several texts or arrays the first one counts.
-        let mut whole = false;
-        loop {
-            if whole {
-                if seq.next_element::<IgnoredAny>()?.is_none() {
-                    return Ok(());
-                }
-                continue;
+        while let Some(kind) = {
+            let value = &mut *self.value;
+            seq.next_element_seed(Part { value, depth })?
+        } {
+            if kind == Kind::Whole {
+                // Of several values the first one counts.
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
             }
-            let before = self.value.octets.len();
-            let part = Part { value: &mut *self.value, depth };
-            if seq.next_element_seed(part)?.is_none() {
-                return Ok(());
-            }
-            whole = self.value.octets.len() != before + 1;
         }
+        Ok(Kind::Whole)
     }
 }
