@@ -177,9 +177,7 @@ impl Follower {
         positions: impl IntoIterator<Item = Position>,
     ) -> Self {
         let mut follower = Self::new(names, Start::Beginning);
-        let place = |position: Position| {
-            Place::new(position.path.clone(), Some(position), false)
-        };
+        let place = |position: Position| Place::new(position.path.clone(), Some(position), false);
         let names = &follower.names;
         let wanted = |at: &Position| names.iter().any(|name| names::is_of(name, &at.path));
         follower.places =
@@ -236,7 +234,8 @@ impl Follower {
         }
         // What came between the reading and the watch; of a pattern it may be
         // a name that is not known yet.
-        if first || self.places.iter().any(Place::has_news) {
+        let named = watch.drain()?;
+        if first || named || self.places.iter().any(Place::has_news) {
             return Ok(true);
         }
         watch.wait(until)

@@ -180,6 +180,7 @@ impl Journal {
             filled: 0,
             inside: false,
             complaint: Vec::new(),
+            deaf: false,
             begun: false,
             follow,
         })
@@ -195,19 +196,20 @@ impl Journal {
     ) -> Result<bool, Trouble> {
         loop {
             let until = if running.follow { Instant::now() } else { deadline };
-            let (out, complaint) = running.ready(until).map_err(|error| self.trouble(error))?;
-            if complaint {
+            let ready = running.ready(until).map_err(|error| self.trouble(error))?;
+            let Some((said, complained)) = ready else {
+                progress.complete = running.follow;
+                return Ok(running.follow);
+            };
+            if complained {
                 running.listen();
             }
-            if out {
+            if said {
                 match running.fill() {
                     Ok(0) => break,
                     Ok(_) => self.lines(running, progress, take),
                     Err(error) => return Err(self.trouble(error)),
                 }
-            } else if !complaint {
-                progress.complete = running.follow;
-                return Ok(running.follow);
             }
             if Instant::now() >= deadline {
                 return Ok(running.follow);
@@ -215,7 +217,9 @@ impl Journal {
         }
         progress.complete = true;
         let succeeded = running.child.wait().is_ok_and(|status| status.success());
-        running.listen();
+        while !running.deaf && running.complaint.len() < LONGEST_COMPLAINT {
+            running.listen();
+        }
         if !succeeded && let Some(trouble) = self.judge(&running.complaint, progress) {
             return Err(trouble);
         }
@@ -343,19 +347,22 @@ struct Running {
     /// In an entry that is too long.
     inside: bool,
     complaint: Vec<u8>,
+    /// There will be no more complaints.
+    deaf: bool,
     /// The first entry came.
     begun: bool,
     follow: bool,
 }
 
 impl Running {
-    /// Waits for output, and for complaints.
-    fn ready(&self, until: Instant) -> io::Result<(bool, bool)> {
+    /// Waits for output and for complaints, or the end of either; `None` when
+    /// neither came by `until`. Which one ends first is up to the kernel.
+    fn ready(&self, until: Instant) -> io::Result<Option<(bool, bool)>> {
         let mut fds =
             [PollFd::new(&self.stdout, PollFlags::IN), PollFd::new(&self.stderr, PollFlags::IN)];
-        wait(&mut fds, until)?;
-        // A closed end is no news; that of the output is its end.
-        Ok((!fds[0].revents().is_empty(), fds[1].revents().contains(PollFlags::IN)))
+        let open = if self.deaf { 1 } else { 2 };
+        let came = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        Ok(wait(&mut fds[..open], until)?.then(|| (came(&fds[0]), came(&fds[1]))))
     }
 
     fn fill(&mut self) -> io::Result<usize> {
@@ -371,6 +378,7 @@ impl Running {
     fn listen(&mut self) {
         let mut octets = [0; 1024];
         let read = self.stderr.read(&mut octets).unwrap_or_default();
+        self.deaf = read == 0;
         let room = LONGEST_COMPLAINT - self.complaint.len();
         self.complaint.extend_from_slice(&octets[..read.min(room)]);
     }

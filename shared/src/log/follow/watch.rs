@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
 /// What wakes.
@@ -39,13 +39,22 @@ impl Watch {
     /// False if nothing happened by `until`.
     pub(super) fn wait(&self, until: Instant) -> io::Result<bool> {
         let woken = wait(&mut [PollFd::new(&self.source, PollFlags::IN)], until)?;
+        self.drain()?;
+        Ok(woken)
+    }
+
+    /// Forgets what happened until now; true if a name came.
+    pub(super) fn drain(&self) -> io::Result<bool> {
+        let mut named = false;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&self.source, &mut buffer);
         loop {
             match events.next() {
-                Ok(_) => {}
+                Ok(event) => {
+                    named |= event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+                }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(woken),
+                Err(Errno::AGAIN) => return Ok(named),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -126,7 +126,7 @@ fn what_keeps_the_journal_from_being_read_is_said_with_its_mend() {
     ] {
         let (seen, progress) = read(&mut journal(&scratch, script));
         assert!(seen.is_empty());
-        let [trouble] = &progress.troubles[..] else { panic!("{progress:?}") };
+        let [trouble] = &progress.troubles[..] else { panic!("{script}: {progress:?}") };
         assert!(trouble.to_string().contains(sentence), "{trouble}");
     }
     let mut missing = Journal { program: scratch.path("none"), ..Journal::new(0) };
