@@ -1,121 +1,49 @@
-//! All facts about a host.
+//! All facts about a host: of the live one, or of a tree that
+//! [`super::collect`] made of another. What a file tells is read below the
+//! root in either case; the kernel and the programs of netfilter are asked on
+//! the live host alone, and a collected tree has their answers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+mod accel_ppp;
+mod conntrack;
+mod interfaces;
+mod kernel;
+mod poptop;
+mod rules;
+mod secrets;
+mod sockets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+pub use accel_ppp::{AccelOption, AccelPpp};
+pub use conntrack::Conntrack;
+pub use interfaces::Interface;
+pub use kernel::{KernelVersion, Modules};
+pub use poptop::Poptop;
+pub use rules::ParseFirewall;
+pub use secrets::SecretsFile;
+pub use sockets::ControlSocket;
 
 use super::firewall::Firewall;
-use super::known::Known;
-use crate::gateway::conntrack::GreFlow;
-use crate::gateway::options::Settings;
+use super::known::{Known, Unread};
+use super::manifest::Manifest;
+use super::sources::DAEMONS;
+use crate::gateway::Root;
+use crate::gateway::options::Files;
+use crate::gateway::proc::{Process, processes};
 
-/// Version of a running kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KernelVersion {
-    /// 6 of 6.1.0.
-    pub major: u16,
-    /// 1 of 6.1.0.
-    pub minor: u16,
-}
+pub(super) use accel_ppp::{gather as accel_ppp, masked};
+pub(super) use kernel::{modules, release};
+pub(super) use poptop::{MASK, SECRET, is_secret};
+pub(super) use rules::dumps;
+pub(super) use poptop::gather as poptop;
+pub(super) use secrets::{PLACES as SECRET_PLACES, gather as secrets_files};
 
-/// pptpd and the pppd options that its calls get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Poptop {
-    /// Whether pptpd runs; a collected tree may tell of one that does not.
-    pub runs: bool,
-    /// Options of pptpd, under the keywords of pptpd.conf.
-    pub pptpd: Settings,
-    /// Options of pppd for a call, in the order in which pppd takes them; the
-    /// last one wins.
-    pub pppd: Settings,
-    /// Sessions that pptpd accepts at once.
-    pub capacity: Option<u32>,
-    /// Options of pppd that differ between running calls, by their process:
-    /// only what stands on its command line or in files of its own.
-    pub calls: BTreeMap<u32, Settings>,
-}
-
-/// One option of accel-ppp.conf.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccelOption {
-    /// Section, without brackets.
-    pub section: Box<[u8]>,
-    /// Name before `=`.
-    pub name: Box<[u8]>,
-    /// What follows `=`; `None` where there is no `=`.
-    pub value: Option<Box<[u8]>>,
-    /// File in which it stands.
-    pub file: Box<[u8]>,
-    /// Line in it, from 1.
-    pub line: u32,
-}
-
-/// accel-ppp's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccelPpp {
-    /// Whether accel-pppd runs.
-    pub runs: bool,
-    /// All options, in their order.
-    pub options: Vec<AccelOption>,
-    /// What could not be read of it, in one sentence.
-    pub trouble: Option<String>,
-}
-
-/// One established control connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ControlSocket {
-    /// The caller.
-    pub peer: SocketAddr,
-    /// Whether the kernel's keepalive timer runs on it (SO_KEEPALIVE).
-    pub keepalive: bool,
-}
-
-/// Kernel modules.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Modules {
-    /// Loaded now.
-    pub loaded: BTreeSet<String>,
-    /// Built into the kernel.
-    pub built_in: BTreeSet<String>,
-}
-
-/// Tracked connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conntrack {
-    /// Entries now.
-    pub count: Known<u64>,
-    /// Entries at most.
-    pub max: Known<u64>,
-    /// How long GRE without an answer is kept.
-    pub gre_timeout: Known<Duration>,
-    /// How long GRE with answers is kept.
-    pub gre_timeout_stream: Known<Duration>,
-    /// How long an established TCP connection is kept.
-    pub tcp_timeout_established: Known<Duration>,
-    /// Whether helpers are assigned by themselves (`nf_conntrack_helper`);
-    /// absent where the kernel has no such thing any more.
-    pub helper_by_itself: Known<bool>,
-    /// GRE entries.
-    pub gre: Known<Vec<GreFlow>>,
-    /// Packets dropped since boot because the table was full, and for want of
-    /// an early drop.
-    pub dropped: Known<u64>,
-}
-
-/// A network interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Name.
-    pub name: String,
-    /// Octets of an IP packet it sends at most.
-    pub mtu: u32,
-    /// Whether it is a ppp interface.
-    pub is_ppp: bool,
-    /// Whether a default route goes out of it.
-    pub is_uplink: bool,
-    /// Reverse-path filter in force on it: the larger of `all` and its own.
-    pub rp_filter: Known<u8>,
-}
+/// The port of PPTP's control connection (RFC 2637, section 1).
+const PORT: u16 = 1723;
 
 /// Everything that an audit looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,13 +56,15 @@ pub struct Facts {
     pub poptop: Known<Poptop>,
     /// accel-ppp; absent where there is none.
     pub accel_ppp: Known<AccelPpp>,
+    /// Files with secrets in them that are there.
+    pub secrets_files: Vec<SecretsFile>,
     /// `net.ipv4.tcp_keepalive_time`.
     pub tcp_keepalive_time: Known<Duration>,
     /// `net.ipv4.tcp_keepalive_intvl`.
     pub tcp_keepalive_interval: Known<Duration>,
     /// `net.ipv4.tcp_keepalive_probes`.
     pub tcp_keepalive_probes: Known<u32>,
-    /// Established control connections.
+    /// Established control connections, by caller.
     pub control_sockets: Known<Vec<ControlSocket>>,
     /// Kernel modules.
     pub modules: Known<Modules>,
@@ -142,10 +72,71 @@ pub struct Facts {
     pub conntrack: Known<Conntrack>,
     /// `net.ipv4.ip_forward`.
     pub ip_forward: Known<bool>,
-    /// Interfaces.
+    /// Interfaces, by name.
     pub interfaces: Known<Vec<Interface>>,
     /// Firewall; absent on a host without netfilter or without any rule.
     pub firewall: Known<Firewall>,
     /// Addresses that callers come from, more than one session each.
     pub shared_addresses: BTreeMap<IpAddr, u32>,
+}
+
+impl Facts {
+    /// Reads everything once. Programs are asked until `deadline`; `parse`
+    /// understands their answers.
+    pub fn gather(root: &Root, parse: ParseFirewall, deadline: Instant) -> Self {
+        let root = &root.without(Manifest::read(root).unread);
+        let (poptop, accel_ppp) = match daemons(root) {
+            Ok(list) => {
+                let poptop = poptop::gather(root, &mut Files::new(root), &list);
+                let accel_ppp = accel_ppp::gather(root, &list).map(|(found, _)| found);
+                (poptop.map_or(Known::Absent, Known::Is), accel_ppp.map_or(Known::Absent, Known::Is))
+            }
+            Err(unread) => (Known::Unread(unread.clone()), Known::Unread(unread)),
+        };
+        let other = accel_ppp.get().and_then(|accel_ppp| accel_ppp.first("pptp", "port"));
+        let other = other.and_then(crate::gateway::number);
+        let ports: Vec<u16> = other.into_iter().filter(|port| *port != PORT).chain([PORT]).collect();
+        let (control_sockets, shared_addresses) = sockets::gather(root, &ports);
+        let modules = kernel::modules(root);
+        Self {
+            host: host(root),
+            kernel: kernel::version(root),
+            secrets_files: secrets::gather(root, accel_ppp.get()),
+            poptop,
+            accel_ppp,
+            tcp_keepalive_time: kernel::seconds(root, "ipv4/tcp_keepalive_time"),
+            tcp_keepalive_interval: kernel::seconds(root, "ipv4/tcp_keepalive_intvl"),
+            tcp_keepalive_probes: kernel::setting(root, "ipv4/tcp_keepalive_probes"),
+            control_sockets,
+            conntrack: conntrack::gather(root),
+            ip_forward: kernel::switch(root, "ipv4/ip_forward"),
+            interfaces: interfaces::gather(root),
+            firewall: rules::gather(root, &modules, parse, deadline),
+            modules,
+            shared_addresses,
+        }
+    }
+}
+
+/// The processes of the daemons and their calls.
+pub(super) fn daemons(root: &Root) -> Result<Vec<Process>, Unread> {
+    let what = "processes of the daemons";
+    let names: Vec<&[u8]> = DAEMONS.iter().map(|name| name.as_bytes()).collect();
+    let list = root.open("proc").and_then(|_| processes(root, &names));
+    let list = list.map_err(|error| Unread::of(what, &error))?;
+    // The first process is always there, unless others' are hidden.
+    if root.is_live() && list.is_empty() && !root.exists("proc/1/stat") {
+        return Err(Unread {
+            what: what.to_owned(),
+            why: "/proc shows no processes of others (hidepid)".to_owned(),
+            mend: "run as root".to_owned(),
+        });
+    }
+    Ok(list)
+}
+
+/// The name that the kernel has, else the one in `/etc/hostname`.
+fn host(root: &Root) -> String {
+    let name = root.read("proc/sys/kernel/hostname", 256).or_else(|_| root.read("etc/hostname", 256));
+    String::from_utf8_lossy(&name.unwrap_or_default()).trim().to_owned()
 }

@@ -7,10 +7,16 @@
 //! | --- | --- |
 //! | [`known`] | a fact, that it is not there, or why it could not be read |
 //! | [`facts`] | all facts about a host |
+//! | [`collect`] | a tree of what the facts are read from, for another host |
+//! | [`manifest`] | what such a tree says of itself |
 //! | [`firewall`] | what a ruleset of nft or iptables does with PPTP |
 //! | [`finding`] | a finding, and the catalogue of all there are |
 
+pub mod collect;
+mod command;
 pub mod facts;
 pub mod finding;
 pub mod firewall;
 pub mod known;
+pub mod manifest;
+mod sources;

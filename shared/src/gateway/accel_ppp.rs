@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use zeroize::Zeroizing;
 
+use super::accel_conf::{Part, parts};
 use super::session::{
     Encryption, Key, Kind, OperStatus, Server, Session, Snapshot, Source, SourceState, State,
     Traffic,
@@ -440,37 +441,18 @@ struct Entry<'a> {
 /// All options, the first of a name being the one that counts; not those in
 /// braces, which belong to another.
 fn parse_configuration(text: &[u8]) -> Vec<Entry<'_>> {
-    let blank = |octet: &u8| *octet == b' ' || *octet == b'\t';
-    let mut found = Vec::new();
     let mut section = &b""[..];
-    let mut depth = 0_usize;
-    for line in text.split(|octet| *octet == b'\n') {
-        let Some(begin) = line.iter().position(|octet| !blank(octet)) else { continue };
-        let end = line.iter().rposition(|octet| !blank(octet)).map_or(begin, |last| last + 1);
-        let line = &line[begin..end];
-        if line[0] == b'#' {
-            continue;
+    let option = |(_, part)| match part {
+        Part::Section(name) => {
+            section = name;
+            None
         }
-        if let Some(name) = line.strip_prefix(b"[") {
-            section = name.split(|octet| *octet == b']').next().unwrap_or(name);
-            depth = 0;
-            continue;
+        Part::Option(name, value) => {
+            Some(Entry { section, name, value: value.unwrap_or_default() })
         }
-        if line[0] == b'}' {
-            depth = depth.saturating_sub(1);
-            continue;
-        }
-        let is_end = |octet: &u8| blank(octet) || *octet == b'=';
-        let (name, rest) = line.split_at(line.iter().position(is_end).unwrap_or(line.len()));
-        let rest = &rest[rest.iter().position(|octet| !blank(octet)).unwrap_or(rest.len())..];
-        let value = rest.strip_prefix(b"=").or_else(|| rest.strip_prefix(b",")).unwrap_or(b"");
-        let value = &value[value.iter().position(|octet| !blank(octet)).unwrap_or(value.len())..];
-        if depth == 0 {
-            found.push(Entry { section, name, value });
-        }
-        depth += usize::from(value.ends_with(b"{"));
-    }
-    found
+        Part::Include(_) | Part::Inner(_) => None,
+    };
+    parts(text).filter_map(option).collect()
 }
 
 /// `HOST:PORT`, without a host any address of this machine.

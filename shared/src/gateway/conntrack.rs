@@ -7,6 +7,7 @@
 //! are counted only where net.netfilter.nf_conntrack_acct is on.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -39,6 +40,26 @@ pub struct GreFlow {
     pub assured: bool,
     /// Whether packets went both ways.
     pub replied: bool,
+}
+
+/// As `/proc/net/nf_conntrack` has it, with nothing that is not known here.
+impl fmt::Display for GreFlow {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { source, destination, source_key, destination_key, .. } = self;
+        let packets = |packets: Option<u64>| packets.map(|n| format!(" packets={n}"));
+        let (there, back) = (packets(self.packets), packets(self.reply_packets));
+        write!(
+            f,
+            "ipv4     2 gre      47 {} src={source} dst={destination} srckey={source_key:#x} \
+             dstkey={destination_key:#x}{}{} src={destination} dst={source} \
+             srckey={destination_key:#x} dstkey={source_key:#x}{}{}",
+            self.timeout.as_secs(),
+            there.unwrap_or_default(),
+            if self.replied { "" } else { " [UNREPLIED]" },
+            back.unwrap_or_default(),
+            if self.assured { " [ASSURED]" } else { "" },
+        )
+    }
 }
 
 /// Every flow of GRE.
@@ -131,6 +152,10 @@ fn listed(root: &Root) -> io::Result<Vec<GreFlow>> {
 /// dst=10.77.0.2 srckey=0x30ea dstkey=0x0 packets=17 bytes=1171 src=10.77.0.2
 /// ... [ASSURED] mark=0 use=2`: the first tuple, then the same of the replies.
 fn parse_line(line: &[u8]) -> Option<GreFlow> {
+    // Most lines of a large table are of other protocols.
+    if !line.starts_with(b"ipv4") || line.get(4..20)?.trim_ascii().get(2..5)? != b"gre" {
+        return None;
+    }
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split_ascii_whitespace();
     if (words.next()?, words.nth(1)?) != ("ipv4", "gre") {
@@ -205,6 +230,14 @@ mod tests {
     #[test]
     fn table_in_proc_tells_the_same() {
         assert_eq!(listed(&fixture("poptop-netlink")).unwrap(), flows());
+    }
+
+    #[test]
+    fn flow_is_written_as_it_is_read() {
+        let uncounted = GreFlow { packets: None, reply_packets: None, ..flows()[1] };
+        for flow in flows().into_iter().chain([uncounted]) {
+            assert_eq!(parse_line(flow.to_string().as_bytes()), Some(flow));
+        }
     }
 
     #[test]

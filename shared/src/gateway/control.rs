@@ -46,12 +46,7 @@ impl ControlConnections {
     /// # Errors
     /// Of the last source that was asked.
     pub fn read(root: &Root, ports: &[u16]) -> io::Result<Self> {
-        let answers = if root.is_live() { asked(ports) } else { found(root) };
-        let sockets = match answers {
-            Ok(sockets) => sockets,
-            Err(_) => listed(root)?,
-        };
-        Ok(Self::of(sockets, ports))
+        Ok(Self::of(sockets(root, ports)?, ports))
     }
 
     /// The one that is descriptor 0 of a process.
@@ -105,6 +100,15 @@ impl ControlConnections {
     }
 }
 
+/// Sockets with a local port of `ports`, and others where nobody chose.
+///
+/// # Errors
+/// Of the last source that was asked.
+pub(crate) fn sockets(root: &Root, ports: &[u16]) -> io::Result<Vec<TcpSocket>> {
+    let answers = if root.is_live() { asked(ports) } else { found(root) };
+    answers.or_else(|_| listed(root))
+}
+
 /// From the kernel itself.
 fn asked(ports: &[u16]) -> io::Result<Vec<TcpSocket>> {
     let mut sockets = Vec::new();
@@ -144,14 +148,17 @@ fn parse_table(table: &[u8]) -> Vec<TcpSocket> {
     table.split(|octet| *octet == b'\n').skip(1).filter_map(parse_line).collect()
 }
 
-/// Number, both ends, state, and the inode as the tenth field.
+/// Number, both ends, state, the timer before the colon in the sixth field, and
+/// the inode as the tenth.
 fn parse_line(line: &[u8]) -> Option<TcpSocket> {
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace().skip(1);
     let local = parse_end(words.next()?)?;
     let remote = parse_end(words.next()?)?;
     let state = u8::from_str_radix(words.next()?, 16).ok()?;
-    let inode = words.nth(5)?.parse().ok()?;
-    Some(TcpSocket { local, remote, state, inode, info: None })
+    let (timer, _) = words.nth(1)?.split_once(':')?;
+    let timer = u8::from_str_radix(timer, 16).ok()?;
+    let inode = words.nth(3)?.parse().ok()?;
+    Some(TcpSocket { local, remote, state, timer, inode, info: None })
 }
 
 /// `02004D0A:06BB`: words of the address as this machine has them in memory,

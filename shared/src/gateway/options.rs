@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -206,8 +206,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Its only argument.
-    fn value(&self) -> &[u8] {
+    /// Its only argument; empty where it has none.
+    pub(crate) fn value(&self) -> &[u8] {
         self.arguments.first().map_or(b"", |argument| argument)
     }
 }
@@ -256,6 +256,17 @@ impl<'a> Files<'a> {
         Self { root, parsed: HashMap::new() }
     }
 
+    /// The files that were read so far, with what stands in each and when it
+    /// was written, or why it could not be read.
+    pub(crate) fn read_so_far(
+        &self,
+    ) -> impl Iterator<Item = (&Path, Result<(&[Setting], Option<SystemTime>), &str>)> {
+        self.parsed.iter().map(|(path, parsed)| match parsed {
+            Ok(parsed) => (path.as_path(), Ok((&*parsed.list, parsed.written))),
+            Err(trouble) => (path.as_path(), Err(trouble.as_str())),
+        })
+    }
+
     /// The options of a pppd of root that was started with this command line,
     /// arguments ended by NUL. The file of its terminal is not among them.
     pub fn pppd(&mut self, title: &[u8]) -> Settings {
@@ -263,8 +274,15 @@ impl<'a> Files<'a> {
         for path in ["/etc/ppp/options", "/root/.ppprc"] {
             self.include(Path::new(path), false, 0, &mut all);
         }
-        let words = words_of(title).skip(1).zip(1..).map(|(word, place)| (word.into(), place));
-        self.take(&options(words, None), 0, &mut all);
+        self.take(&of_title(title), 0, &mut all);
+        all
+    }
+
+    /// What a command line of pppd says by itself and with the files that it
+    /// names, without those that every pppd reads.
+    pub(crate) fn command_line(&mut self, title: &[u8]) -> Settings {
+        let mut all = Settings::default();
+        self.take(&of_title(title), 0, &mut all);
         all
     }
 
@@ -294,7 +312,7 @@ impl<'a> Files<'a> {
 
     fn include(&mut self, path: &Path, must_exist: bool, depth: usize, all: &mut Settings) {
         let inside = path.strip_prefix("/").unwrap_or(path);
-        if !must_exist && !self.root.path(inside).exists() {
+        if !must_exist && !self.root.exists(inside) {
             return;
         }
         if depth > DEEPEST {
@@ -358,12 +376,13 @@ impl<'a> Files<'a> {
         let Ok(inside) = path.strip_prefix("/") else {
             return Err(cannot("the path does not begin with a slash"));
         };
-        let octets = self.root.read(inside, LARGEST + 1).map_err(unread)?;
+        let mut file = self.root.open(inside).map_err(unread)?;
+        let mut octets = Vec::new();
+        (&mut file).take(LARGEST + 1).read_to_end(&mut octets).map_err(unread)?;
         if octets.len() as u64 > LARGEST {
             return Err(cannot("it is too large"));
         }
-        let written =
-            std::fs::metadata(self.root.path(inside)).and_then(|metadata| metadata.modified());
+        let written = file.metadata().and_then(|metadata| metadata.modified());
         Ok((octets, written.ok()))
     }
 }
@@ -470,7 +489,8 @@ pub fn required(pppd: &Settings) -> Required {
 const MPPE_40: u8 = 1;
 const MPPE_128: u8 = 2;
 
-fn first<'a>(settings: &'a Settings, name: &[u8]) -> Option<&'a [u8]> {
+/// The first setting of a name, which is the one that pptpd takes.
+pub(crate) fn first<'a>(settings: &'a Settings, name: &[u8]) -> Option<&'a [u8]> {
     settings.list.iter().find(|setting| *setting.name == *name).map(Setting::value)
 }
 
@@ -610,6 +630,12 @@ fn parse_pptpd_conf(text: &[u8], file: &Arc<Path>) -> Vec<Setting> {
 
 fn parse_pppd_file(text: &[u8], file: &Arc<Path>) -> Vec<Setting> {
     options(Words { text, at: 0, line: 1 }, Some(file))
+}
+
+/// Options on a command line of pppd.
+fn of_title(title: &[u8]) -> Vec<Setting> {
+    let words = words_of(title).skip(1).zip(1..).map(|(word, place)| (word.into(), place));
+    options(words, None)
 }
 
 fn options(

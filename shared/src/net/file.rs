@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
 
 use super::entropy::random;
 
@@ -43,8 +44,35 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// Opens for reading, without waiting for anybody; errors as of [`read`].
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let flags = PATIENT.bits().cast_signed();
+    only_file(File::options().read(true).custom_flags(flags).open(path)?)
+}
+
+/// The same below a directory that stands for `/` to every link on the way:
+/// none leads out of it (openat2(2), RESOLVE_IN_ROOT). Where the kernel cannot
+/// do that, before 5.6, links are refused.
+pub(crate) fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+    let flags = PATIENT | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let opened = match openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+        Err(Errno::NOSYS) => {
+            let mut place = root;
+            for part in path.components() {
+                let Component::Normal(name) = part else {
+                    return Err(io::ErrorKind::InvalidFilename.into());
+                };
+                place = openat(&place, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+            }
+            place
+        }
+        other => other?,
+    };
+    only_file(opened.into())
+}
+
+const PATIENT: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
+
+fn only_file(file: File) -> io::Result<File> {
     let metadata = file.metadata()?;
     // A directory says so itself when it is read.
     if !metadata.is_file() && !metadata.is_dir() {
@@ -75,6 +103,36 @@ mod tests {
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
         fs::remove_dir_all(directory).unwrap();
         assert!(replace(Path::new("/"), b"").is_err());
+    }
+
+    #[test]
+    fn no_link_leads_out_of_a_root() {
+        let directory = std::env::temp_dir().join(format!("pptp-below-{}", std::process::id()));
+        fs::create_dir_all(directory.join("root/etc")).unwrap();
+        fs::write(directory.join("outside"), "out").unwrap();
+        fs::write(directory.join("root/inside"), "in").unwrap();
+        for (name, target) in [
+            ("absolute", "/inside"),
+            ("up", "../../../../inside"),
+            ("out", "../../outside"),
+            ("passwd", "/etc/passwd"),
+            ("loop", "loop"),
+        ] {
+            std::os::unix::fs::symlink(target, directory.join("root/etc").join(name)).unwrap();
+        }
+        let read = |name: &str| {
+            let mut text = String::new();
+            open_below(&directory.join("root"), Path::new(name))?.read_to_string(&mut text)?;
+            io::Result::Ok(text)
+        };
+        for inside in ["inside", "/inside", "../inside", "etc/absolute", "etc/up"] {
+            assert_eq!(read(inside).unwrap(), "in", "{inside}");
+        }
+        for outside in ["etc/out", "etc/passwd", "../outside"] {
+            assert_eq!(read(outside).unwrap_err().kind(), io::ErrorKind::NotFound, "{outside}");
+        }
+        assert!(read("etc/loop").is_err());
+        fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]

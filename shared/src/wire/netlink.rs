@@ -233,6 +233,9 @@ pub struct TcpSocket {
     pub remote: SocketAddr,
     /// Number of the state in the kernel: 1 established, 10 listening.
     pub state: u8,
+    /// Which of its timers runs: 0 none, 1 to send again, 2 keepalive, 4 to
+    /// probe a closed window. Of several the kernel tells 1 or 4 before 2.
+    pub timer: u8,
     /// Inode, which the owner's descriptors name.
     pub inode: u32,
     /// What TCP has measured.
@@ -291,7 +294,8 @@ impl TcpSocket {
         let mut r = Reader::new("TCP socket", message.body);
         let family = r.u8()?;
         let state = r.u8()?;
-        r.skip(2)?;
+        let timer = r.u8()?;
+        r.skip(1)?;
         let (local_port, remote_port) = (r.u16()?, r.u16()?);
         let (local, remote) = (r.array::<16>()?, r.array::<16>()?);
         // Interface, cookie, expiry, queues, user.
@@ -312,6 +316,7 @@ impl TcpSocket {
             local: SocketAddr::new(local, local_port),
             remote: SocketAddr::new(remote, remote_port),
             state,
+            timer,
             inode,
             info,
         }))
@@ -599,6 +604,7 @@ mod tests {
                 local: SocketAddr::from(([10, 77, 0, 2], 1723)),
                 remote: SocketAddr::from(([10, 77, 0, 3], 43045)),
                 state: 1,
+                timer: 0,
                 inode: 1133,
                 info: Some(TcpInfo {
                     last_data_sent: 1960,
