@@ -5,7 +5,6 @@
 //! No secret goes in: files of secrets are looked at from outside, and options
 //! are written anew, without comments and with asterisks for secrets.
 
-
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,9 +18,7 @@ use super::facts::{
 };
 use super::known::Known;
 use super::manifest::Manifest;
-use super::sources::{
-    COMMANDS, Copy, DAEMONS, FILES, MANIFEST, OF_PROCESS, SECRETS_LIST,
-};
+use super::sources::{COMMANDS, Copy, DAEMONS, FILES, MANIFEST, OF_PROCESS, SECRETS_LIST};
 use crate::gateway::Root;
 use crate::gateway::accel_conf::{Part, parts};
 use crate::gateway::conntrack::gre_flows;
@@ -42,6 +39,7 @@ pub fn collect(root: &Root, directory: &Path, deadline: Instant) -> Result<Manif
         format!("cannot collect into {}: {}", directory.display(), in_words(&error))
     };
     prepare(directory).map_err(fault)?;
+    let root = &root.without(Manifest::read(root).unread);
     let mut tree = Tree { root, directory, manifest: Manifest::default() };
     tree.everything(deadline).map_err(fault)?;
     Ok(tree.manifest)
@@ -230,10 +228,8 @@ impl Tree<'_> {
                 Ok(())
             }
             Err(error) => {
-                let is_absent = matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                );
+                let is_absent =
+                    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
                 if !is_absent && self.root.exists(path) {
                     self.manifest.unread.insert(path.into(), in_words(&error));
                 }
@@ -292,7 +288,8 @@ fn plain(list: &[Setting], words: fn(&Setting) -> Vec<u8>) -> Vec<u8> {
 }
 
 fn pptpd_line(setting: &Setting) -> Vec<u8> {
-    let parts: Vec<&[u8]> = [&*setting.name].into_iter().chain(setting.arguments.iter().map(|a| &**a)).collect();
+    let parts: Vec<&[u8]> =
+        [&*setting.name].into_iter().chain(setting.arguments.iter().map(|a| &**a)).collect();
     parts.join(&b' ')
 }
 

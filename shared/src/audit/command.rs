@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::thread::{
-    CapabilitySet, capabilities, clear_ambient_capability_set,
-    configure_capability_in_ambient_set, set_capabilities,
+    CapabilitySet, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    set_capabilities,
 };
 
 use super::sources::{Command, not_installed};
@@ -56,9 +56,9 @@ pub(super) fn ask(command: &Command, deadline: Instant) -> io::Result<Vec<u8>> {
 }
 
 fn installed(programs: &[&str]) -> Option<PathBuf> {
-    let places = programs.iter().flat_map(|program| {
-        PLACES.iter().map(move |place| PathBuf::from(place).join(program))
-    });
+    let places = programs
+        .iter()
+        .flat_map(|program| PLACES.iter().map(move |place| PathBuf::from(place).join(program)));
     places.into_iter().find(|place| place.is_file())
 }
 

@@ -12,7 +12,7 @@ mod rules;
 mod secrets;
 mod sockets;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -37,9 +37,9 @@ use crate::gateway::proc::{Process, processes};
 
 pub(super) use accel_ppp::{gather as accel_ppp, masked};
 pub(super) use kernel::{modules, release};
+pub(super) use poptop::gather as poptop;
 pub(super) use poptop::{MASK, SECRET, is_secret};
 pub(super) use rules::dumps;
-pub(super) use poptop::gather as poptop;
 pub(super) use secrets::{PLACES as SECRET_PLACES, gather as secrets_files};
 
 /// The port of PPTP's control connection (RFC 2637, section 1).
@@ -89,13 +89,17 @@ impl Facts {
             Ok(list) => {
                 let poptop = poptop::gather(root, &mut Files::new(root), &list);
                 let accel_ppp = accel_ppp::gather(root, &list).map(|(found, _)| found);
-                (poptop.map_or(Known::Absent, Known::Is), accel_ppp.map_or(Known::Absent, Known::Is))
+                (
+                    poptop.map_or(Known::Absent, Known::Is),
+                    accel_ppp.map_or(Known::Absent, Known::Is),
+                )
             }
             Err(unread) => (Known::Unread(unread.clone()), Known::Unread(unread)),
         };
         let other = accel_ppp.get().and_then(|accel_ppp| accel_ppp.first("pptp", "port"));
         let other = other.and_then(crate::gateway::number);
-        let ports: Vec<u16> = other.into_iter().filter(|port| *port != PORT).chain([PORT]).collect();
+        let ports: Vec<u16> =
+            other.into_iter().filter(|port| *port != PORT).chain([PORT]).collect();
         let (control_sockets, shared_addresses) = sockets::gather(root, &ports);
         let modules = kernel::modules(root);
         Self {
@@ -137,6 +141,7 @@ pub(super) fn daemons(root: &Root) -> Result<Vec<Process>, Unread> {
 
 /// The name that the kernel has, else the one in `/etc/hostname`.
 fn host(root: &Root) -> String {
-    let name = root.read("proc/sys/kernel/hostname", 256).or_else(|_| root.read("etc/hostname", 256));
+    let name =
+        root.read("proc/sys/kernel/hostname", 256).or_else(|_| root.read("etc/hostname", 256));
     String::from_utf8_lossy(&name.unwrap_or_default()).trim().to_owned()
 }

@@ -33,7 +33,8 @@ impl Manifest {
         for line in String::from_utf8_lossy(&text).lines() {
             match line.split_once(' ') {
                 Some(("unread", rest)) => {
-                    let (path, why) = rest.split_once(": ").unwrap_or((rest, "it was not said why"));
+                    let (path, why) =
+                        rest.split_once(": ").unwrap_or((rest, "it was not said why"));
                     manifest.unread.insert(path.into(), why.to_owned());
                 }
                 Some(("files", rest)) => manifest.files = rest.parse().unwrap_or_default(),

@@ -128,6 +128,8 @@ const WITH_ARGUMENT: &[&str] = &[
     "mo",
     "mo-direction",
     "mo-timeout",
+    // Of OpenWrt's pppd.
+    "mppe",
     "mrru",
     "mru",
     "ms-dns",
@@ -237,6 +239,9 @@ pub struct Required {
     pub mru: Option<u16>,
 }
 
+/// What stands in a file and when it was written, or why it was not read.
+pub(crate) type ReadFile<'a> = Result<(&'a [Setting], Option<SystemTime>), &'a str>;
+
 /// Files of options, each read once.
 #[derive(Debug)]
 pub struct Files<'a> {
@@ -256,11 +261,8 @@ impl<'a> Files<'a> {
         Self { root, parsed: HashMap::new() }
     }
 
-    /// The files that were read so far, with what stands in each and when it
-    /// was written, or why it could not be read.
-    pub(crate) fn read_so_far(
-        &self,
-    ) -> impl Iterator<Item = (&Path, Result<(&[Setting], Option<SystemTime>), &str>)> {
+    /// The files that were read so far, and those that could not be read.
+    pub(crate) fn read_so_far(&self) -> impl Iterator<Item = (&Path, ReadFile<'_>)> {
         self.parsed.iter().map(|(path, parsed)| match parsed {
             Ok(parsed) => (path.as_path(), Ok((&*parsed.list, parsed.written))),
             Err(trouble) => (path.as_path(), Err(trouble.as_str())),

@@ -11,10 +11,10 @@ use super::Root;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn of(situation: &str) -> Self {
+    pub(crate) fn of(situation: &str) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("pptp-probe-gateway-{}-{number}", std::process::id());
         let scratch = Self(std::env::temp_dir().join(name));
@@ -23,16 +23,20 @@ impl Scratch {
         scratch
     }
 
-    pub(super) fn root(&self) -> Root {
+    pub(crate) fn root(&self) -> Root {
         Root::new(&self.0)
     }
 
-    pub(super) fn remove(&self, path: &str) {
+    pub(crate) fn place(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
         fs::remove_file(self.0.join(path)).unwrap();
     }
 
     /// Writes a file anew, with its old date; it need not be there.
-    pub(super) fn change(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn change(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let place = self.0.join(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         let mut octets = fs::read(&place).unwrap_or_default();
@@ -41,7 +45,7 @@ impl Scratch {
         self.date(path, SystemTime::UNIX_EPOCH);
     }
 
-    pub(super) fn date(&self, path: &str, date: SystemTime) {
+    pub(crate) fn date(&self, path: &str, date: SystemTime) {
         let file = File::options().append(true).open(self.0.join(path)).unwrap();
         file.set_modified(date).unwrap();
     }

@@ -56,15 +56,15 @@ accel_ppp_conf() {
         section = substr(line, 2); sub(/\].*/, "", section); depth = 0
         print "[" section "]"; next
     }
-    line ~ /^}/ { if (depth > 0) depth--; print "}"; next }
+    line ~ /^[}]/ { if (depth > 0) depth--; print "}"; next }
     {
         name = line; sub(/[ \t=].*/, "", name)
         value = substr(line, length(name) + 1); sub(/^[ \t]+/, "", value)
         has = (value ~ /^[=,]/)
         if (has) { value = substr(value, 2); sub(/^[ \t]+/, "", value) }
         inner = depth > 0
-        if (has && value ~ /{$/) depth++
-        if (inner) { print (value ~ /{$/ ? "option={" : ""); next }
+        if (has && value ~ /[{]$/) depth++
+        if (inner) { print (value ~ /[{]$/ ? "option={" : ""); next }
         if (!has) { print name; next }
         low = tolower(name); comma = index(value, ",")
         if (low ~ /secret|passw/ && !(section == "chap-secrets" && name == "chap-secrets"))

@@ -72,7 +72,8 @@ pub(in crate::audit) fn gather(
     if daemon.is_none() && !root.exists(inside(&path)) {
         return None;
     }
-    let mut reading = Reading { root, section: Box::default(), files: Vec::new(), found: Vec::new() };
+    let mut reading =
+        Reading { root, section: Box::default(), files: Vec::new(), found: Vec::new() };
     let trouble = reading.file(&path, 0).err();
     let found = AccelPpp { runs: daemon.is_some(), options: reading.found, trouble };
     Some((found, reading.files))
@@ -112,7 +113,8 @@ impl Reading<'_> {
                     return Err(format!("there are more than {MOST} options"));
                 }
                 Part::Option(name, value) => {
-                    let value = value.map(|value| masked(&self.section, name, self.resolved(value)));
+                    let value =
+                        value.map(|value| masked(&self.section, name, self.resolved(value)));
                     self.found.push(AccelOption {
                         section: self.section.clone(),
                         name: name.into(),

@@ -71,7 +71,8 @@ fn flows(root: &Root) -> Known<Vec<GreFlow>> {
             });
         }
     };
-    flows.sort_by_key(|flow| (flow.source, flow.destination, flow.source_key, flow.destination_key));
+    flows
+        .sort_by_key(|flow| (flow.source, flow.destination, flow.source_key, flow.destination_key));
     Known::Is(flows)
 }
 
@@ -82,7 +83,8 @@ fn dropped(root: &Root) -> Known<u64> {
         let mut lines = text.lines();
         let names = lines.next().unwrap_or_default();
         let column = names.split_ascii_whitespace().position(|name| name == "drop");
-        let of = |line: &str| u64::from_str_radix(line.split_ascii_whitespace().nth(column?)?, 16).ok();
+        let of =
+            |line: &str| u64::from_str_radix(line.split_ascii_whitespace().nth(column?)?, 16).ok();
         let sum = lines.try_fold(0_u64, |sum, line| sum.checked_add(of(line)?));
         sum.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is not understood"))
     });

@@ -39,16 +39,19 @@ pub struct Poptop {
 }
 
 /// `None` where there is neither a pptpd nor a configuration of one.
-pub(in crate::audit) fn gather(root: &Root, files: &mut Files, processes: &[Process]) -> Option<Poptop> {
+pub(in crate::audit) fn gather(
+    root: &Root,
+    files: &mut Files,
+    processes: &[Process],
+) -> Option<Poptop> {
     let daemon = processes.iter().find(|process| process.comm == b"pptpd");
     let controls: HashSet<u32> = processes
         .iter()
         .filter(|process| process.comm == b"pptpctrl")
         .map(|process| process.pid)
         .collect();
-    let is_call = |process: &&Process| {
-        process.comm == b"pppd" && controls.contains(&process.parent)
-    };
+    let is_call =
+        |process: &&Process| process.comm == b"pppd" && controls.contains(&process.parent);
     if daemon.is_none() && controls.is_empty() && !root.exists(CONFIGURATION) {
         return None;
     }

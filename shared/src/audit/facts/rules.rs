@@ -18,8 +18,9 @@ use crate::gateway::Root;
 /// Octets of an answer.
 const LARGEST: u64 = 64 << 20;
 
-/// Makes a firewall of what nft and iptables wrote, as far as each has rules.
-pub type ParseFirewall = fn(Option<&[u8]>, Option<&[u8]>) -> Firewall;
+/// Makes a firewall of what nft and iptables wrote, as far as each has rules,
+/// or says why it cannot.
+pub type ParseFirewall = fn(Option<&[u8]>, Option<&[u8]>) -> Result<Firewall, String>;
 
 /// What each program of [`COMMANDS`] says.
 pub(in crate::audit) fn dumps(
@@ -65,8 +66,15 @@ pub(super) fn gather(
     if nft.is_none() && iptables.is_none() {
         return Known::Absent;
     }
-    let firewall = parse(nft, iptables.as_deref());
-    if firewall.backends.is_empty() { Known::Absent } else { Known::Is(firewall) }
+    match parse(nft, iptables.as_deref()) {
+        Ok(firewall) if firewall.backends.is_empty() => Known::Absent,
+        Ok(firewall) => Known::Is(firewall),
+        Err(why) => Known::Unread(Unread {
+            what: "rules of the firewall".to_owned(),
+            why,
+            mend: String::new(),
+        }),
+    }
 }
 
 /// Whether the kernel has rules that this program knows.
@@ -99,7 +107,8 @@ fn answer(command: &Command, root: &Root, deadline: Instant) -> Known<Vec<u8>> {
     match root.read(command.file, LARGEST) {
         Ok(text) => Known::Is(text),
         Err(error) => {
-            Known::Unread(Unread { mend: "collect the tree again, as root".to_owned(), ..unread(&error) })
+            let mend = "collect the tree again, as root".to_owned();
+            Known::Unread(Unread { mend, ..unread(&error) })
         }
     }
 }

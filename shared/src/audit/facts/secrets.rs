@@ -56,7 +56,8 @@ pub(in crate::audit) fn gather(root: &Root, accel_ppp: Option<&AccelPpp>) -> Vec
     let mut files: Vec<_> = match root.read(SECRETS_LIST, 1 << 16) {
         Ok(list) => String::from_utf8_lossy(&list).lines().filter_map(SecretsFile::parse).collect(),
         Err(_) => {
-            let named = accel_ppp.and_then(|accel_ppp| accel_ppp.first("chap-secrets", "chap-secrets"));
+            let named =
+                accel_ppp.and_then(|accel_ppp| accel_ppp.first("chap-secrets", "chap-secrets"));
             let named = named.and_then(|path| str::from_utf8(path).ok());
             let places = PLACES.iter().copied().chain(named);
             places.filter_map(|path| look(root, path.trim_start_matches('/'))).collect()
