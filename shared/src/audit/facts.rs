@@ -15,6 +15,7 @@ mod sockets;
 pub(super) mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,7 @@ pub struct Facts {
 impl Facts {
     /// Reads everything once. Programs are asked until `deadline`; `parse`
     /// understands their answers.
-    pub fn gather(root: &Root, parse: ParseFirewall, deadline: Instant) -> Self {
+    pub fn gather<E: Display>(root: &Root, parse: ParseFirewall<E>, deadline: Instant) -> Self {
         let root = &root.without(Manifest::read(root).unread);
         let (poptop, accel_ppp) = match daemons(root) {
             Ok(list) => {

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::wire::netlink::GreEntry;
 
 /// Octets of the table that are read: some 300,000 flows.
 const LARGEST: u64 = 64 << 20;
+/// Octets of it that are read at a time.
+const BUFFER: usize = 64 << 10;
 
 /// A flow of GRE over IPv4. The source sent the first packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,8 +146,15 @@ fn flow(entry: GreEntry) -> GreFlow {
 
 /// From the table in `/proc`.
 fn listed(root: &Root) -> io::Result<Vec<GreFlow>> {
-    let table = root.read("proc/net/nf_conntrack", LARGEST)?;
-    Ok(table.split(|octet| *octet == b'\n').filter_map(parse_line).collect())
+    let table = root.open("proc/net/nf_conntrack")?.take(LARGEST);
+    let mut table = BufReader::with_capacity(BUFFER, table);
+    let mut flows = Vec::new();
+    let mut line = Vec::new();
+    while table.read_until(b'\n', &mut line)? > 0 {
+        flows.extend(parse_line(&line));
+        line.clear();
+    }
+    Ok(flows)
 }
 
 /// `ipv4 2 gre 47 178 timeout=30, stream_timeout=180 src=10.77.0.3

@@ -70,7 +70,7 @@ fn strange() -> Scratch {
               password=s3cret\n}\nafter=1\n$include /etc/accel.d/x.conf\n",
         );
     });
-    tree.change("etc/accel.d/x.conf", |text| text.extend(b"server=10.0.0.2,s3cret\n"));
+    tree.change("etc/accel.d/x.conf", |text| text.extend(b"[radius]\nserver=10.0.0.2,s3cret\n"));
     for file in ["nft.txt", "secrets.txt"] {
         tree.remove(&format!("pptp-monitor/{file}"));
     }
@@ -111,6 +111,11 @@ fn strange_options_are_the_same_and_secrets_stay() {
 }
 
 #[test]
+fn secret_of_a_file_that_goes_on_with_a_section_stays() {
+    assert_eq!(configuration(b"server=10.0.0.2,s3cret\n"), b"server=10.0.0.2,********\n");
+}
+
+#[test]
 fn nobody_else_may_read_it_and_nothing_is_overwritten() {
     let tree = tree("debian-poptop");
     let place = Place::new("modes");
@@ -129,13 +134,15 @@ fn nobody_else_may_read_it_and_nothing_is_overwritten() {
 fn script_collects_the_same() {
     let tree = strange();
     let script = Place::new("script");
-    fs::write(&script.0, collect_script()).unwrap();
+    fs::create_dir(&script.0).unwrap();
+    let script_file = script.0.join("collect.sh");
+    fs::write(&script_file, collect_script()).unwrap();
     for shell in [&["sh"][..], &["busybox", "sh"], &["bash"]] {
         let place = Place::new(&format!("script-{}", shell.join("-")));
         fs::create_dir(&place.0).unwrap();
         let run = Command::new(shell[0])
             .args(&shell[1..])
-            .arg(&script.0)
+            .arg(&script_file)
             .env("PPTP_MONITOR_ROOT", tree.place(""))
             .stdout(Stdio::piped())
             .spawn();

@@ -5,6 +5,7 @@
 //! in, iptables-legacy where `/proc/net/ip_tables_names` has no table.
 //! iptables-nft is asked where nft shows a rule that it cannot spell (`xt`).
 
+use std::fmt::Display;
 use std::io;
 use std::time::Instant;
 
@@ -20,7 +21,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// Makes a firewall of what nft and iptables wrote, as far as each has rules,
 /// or says why it cannot.
-pub type ParseFirewall = fn(Option<&[u8]>, Option<&[u8]>) -> Result<Firewall, String>;
+pub type ParseFirewall<E> = fn(Option<&[u8]>, Option<&[u8]>) -> Result<Firewall, E>;
 
 /// What each program of [`COMMANDS`] says.
 pub(in crate::audit) fn dumps(
@@ -46,10 +47,10 @@ pub(in crate::audit) fn dumps(
 }
 
 /// What the rules do; absent where there are none.
-pub(super) fn gather(
+pub(super) fn gather<E: Display>(
     root: &Root,
     modules: &Known<Modules>,
-    parse: ParseFirewall,
+    parse: ParseFirewall<E>,
     deadline: Instant,
 ) -> Known<Firewall> {
     let [nft, iptables_nft, legacy] = dumps(root, modules, deadline);
@@ -71,7 +72,7 @@ pub(super) fn gather(
         Ok(firewall) => Known::Is(firewall),
         Err(why) => Known::Unread(Unread {
             what: "rules of the firewall".to_owned(),
-            why,
+            why: why.to_string(),
             mend: String::new(),
         }),
     }
