@@ -11,16 +11,21 @@
 //! | [`source`] | one face over both |
 //! | [`event`] | what an entry means, in the field's terms |
 //! | [`join`] | entries to events, joined into sessions |
+//! | [`window`] | what the last minutes come to |
+//! | [`redact`], [`ecs`] | events as JSON lines, also without names |
 //!
 //! Entries are written by strangers: a caller chooses its user name, and so
 //! part of a line. Who said something is told by the tag, what was said by the
 //! whole message from its first octet; nothing is searched for.
 
 pub mod daemon;
+pub mod ecs;
 pub mod entry;
 pub mod event;
 pub mod follow;
 pub mod join;
 pub mod journal;
 pub mod line;
+pub mod redact;
 pub mod source;
+pub mod window;
