@@ -202,6 +202,16 @@ words! {
         InnerReordered = 66, "inner_reordered";
         /// Echoes inside the tunnel come back twice.
         InnerDuplicated = 67, "inner_duplicated";
+        /// The kernel drops packets, for its table of connections is full.
+        ConntrackFull = 68, "conntrack_full";
+        /// Callers stop answering LCP echoes.
+        LcpEchoSilent = 69, "lcp_echo_silent";
+        /// Control connections break while sessions stand on them.
+        ControlLost = 70, "control_lost";
+        /// One user or one address fails again and again.
+        RepeatedFailures = 71, "repeated_failures";
+        /// One user connects again and again.
+        Flapping = 72, "flapping";
     }
 }
 
@@ -470,6 +480,26 @@ impl Reason {
             Self::InnerDuplicated => (
                 "packets inside the tunnel come twice, but GRE does not",
                 "look for a loop or mirroring behind the gateway",
+            ),
+            Self::ConntrackFull => (
+                "the kernel drops packets, for its table of connections is full",
+                "raise net.netfilter.nf_conntrack_max; look what fills the table",
+            ),
+            Self::LcpEchoSilent => (
+                "callers stop answering LCP echoes",
+                "check the path and its timeouts for protocol 47 towards these callers",
+            ),
+            Self::ControlLost => (
+                "control connections break while sessions stand on them",
+                "check the path and its timeouts for TCP 1723 towards these callers",
+            ),
+            Self::RepeatedFailures => (
+                "one user or one address fails again and again",
+                "block the address if it is nobody's; else correct that client's settings",
+            ),
+            Self::Flapping => (
+                "one user connects again and again",
+                "check that caller's line; look for two devices with one account",
             ),
         }
     }
