@@ -91,7 +91,10 @@ async fn read_record(source: &mut Receiver) -> [u8; 128] {
 
 /// Blocks the signals and gives what can be read once one of them came; what
 /// is not read stays for the next who asks.
-pub(crate) fn block() -> io::Result<SignalFd> {
+///
+/// # Errors
+/// The system's.
+pub fn block() -> io::Result<SignalFd> {
     let mask: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     mask.thread_block()?;
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
