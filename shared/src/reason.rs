@@ -212,6 +212,10 @@ words! {
         RepeatedFailures = 71, "repeated_failures";
         /// One user connects again and again.
         Flapping = 72, "flapping";
+        /// A setting of the gateway's host makes sessions fail or drop.
+        SettingHarmful = 80, "setting_harmful";
+        /// A setting of the gateway's host weakens security.
+        SettingInsecure = 81, "setting_insecure";
     }
 }
 
@@ -501,6 +505,14 @@ impl Reason {
                 "one user connects again and again",
                 "check that caller's line; look for two devices with one account",
             ),
+            Self::SettingHarmful => (
+                "a setting of the gateway's host makes sessions fail or drop",
+                "run the command that -vv shows; --explain tells the reason",
+            ),
+            Self::SettingInsecure => (
+                "a setting of the gateway's host weakens security",
+                "run the command that -vv shows; --explain tells the reason",
+            ),
         }
     }
 }
@@ -515,7 +527,9 @@ mod tests {
         let row = |reason: &Reason| {
             let (meaning, mend) = reason.texts();
             let state = match reason {
-                Reason::Threshold => "WARNING or CRITICAL",
+                Reason::Threshold | Reason::SettingHarmful | Reason::SettingInsecure => {
+                    "WARNING or CRITICAL"
+                }
                 reason => reason.state().name(),
             };
             format!("| `{reason}` | {state} | {meaning} | {mend} |")
@@ -526,9 +540,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_follow_each_other_and_words_are_unique() {
-        let numbers: Vec<u8> = Reason::ALL.iter().map(|reason| reason.number()).collect();
-        assert_eq!(numbers, (1..=Reason::ALL.len() as u8).collect::<Vec<_>>());
+    fn numbers_rise_and_words_are_unique() {
+        assert!(Reason::ALL.is_sorted_by(|one, next| one.number() < next.number()));
         let mut words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
         words.sort_unstable();
         words.dedup();

@@ -10,7 +10,8 @@
 //! | [`collect`] | a tree of what the facts are read from, for another host |
 //! | [`manifest`] | what such a tree says of itself |
 //! | [`firewall`] | what a ruleset of nft or iptables does with PPTP |
-//! | [`finding`] | a finding, and the catalogue of all there are |
+//! | [`finding`] | a finding, and what every rule has |
+//! | [`rules`] | the catalogue of rules, and the audit that asks each |
 
 pub mod collect;
 mod command;
@@ -20,3 +21,4 @@ pub mod firewall;
 pub mod known;
 pub mod manifest;
 mod sources;
+pub mod rules;

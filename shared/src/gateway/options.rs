@@ -433,9 +433,63 @@ pub fn required(pppd: &Settings) -> Required {
     if pppd.trouble.is_some() {
         return required;
     }
-    let mut auth = false;
-    let mut methods = Vec::new();
-    let (mut mppe, mut stateful, mut ccp, mut foreign) = (0, false, true, false);
+    let demanded = demanded(pppd);
+    let mut foreign = false;
+    for setting in &pppd.list {
+        match &*setting.name {
+            // One that speaks RADIUS may take key lengths away.
+            b"plugin" => foreign |= !setting.value().ends_with(b"pptpd-logwtmp.so"),
+            b"default-mru" | b"-mru" => required.mru = Some(1500),
+            b"mru" => required.mru = None,
+            _ => {}
+        }
+    }
+    required.auth_method = match demanded.methods[..] {
+        _ if !demanded.auth => Some(AuthMethod::None),
+        [only] => Some(only),
+        _ => None,
+    };
+    let mppe = demanded.mppe_40 || demanded.mppe_128;
+    if !foreign && (demanded.ccp || !mppe) {
+        required.encryption = match (demanded.mppe_40, demanded.mppe_128) {
+            (false, false) => Some(Encryption::None),
+            (true, false) => Some(Encryption::Mppe40),
+            (false, true) => Some(Encryption::Mppe128),
+            (true, true) => None,
+        };
+        // pppd itself always asks for stateless.
+        required.stateless = (mppe && !demanded.stateful).then_some(true);
+    }
+    required
+}
+
+/// What a pppd of root demands of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demanded {
+    /// That it proves who it is.
+    pub auth: bool,
+    /// By one of these methods; if there are none, by any.
+    pub methods: Vec<AuthMethod>,
+    /// That it encrypts, and may do so with 40 bit.
+    pub mppe_40: bool,
+    /// That it encrypts, and may do so with 128 bit.
+    pub mppe_128: bool,
+    /// Whether it may ask for stateful encryption.
+    pub stateful: bool,
+    /// Whether CCP, which negotiates the encryption, is spoken at all.
+    pub ccp: bool,
+}
+
+/// What the options of a pppd of root demand, as far as they could be read.
+pub fn demanded(pppd: &Settings) -> Demanded {
+    let mut demanded = Demanded {
+        auth: false,
+        methods: Vec::new(),
+        mppe_40: false,
+        mppe_128: false,
+        stateful: false,
+        ccp: true,
+    };
     for setting in &pppd.list {
         let method = match &*setting.name {
             b"require-pap" | b"+pap" => Some(AuthMethod::Pap),
@@ -446,46 +500,27 @@ pub fn required(pppd: &Settings) -> Required {
             _ => None,
         };
         if let Some(method) = method {
-            auth = true;
-            if !methods.contains(&method) {
-                methods.push(method);
+            demanded.auth = true;
+            if !demanded.methods.contains(&method) {
+                demanded.methods.push(method);
             }
         }
         match &*setting.name {
-            b"auth" => auth = true,
-            b"noauth" => auth = false,
-            b"require-mppe" | b"+mppe" => mppe = MPPE_40 | MPPE_128,
-            b"nomppe" | b"-mppe" => mppe = 0,
-            b"require-mppe-40" | b"+mppe-40" => mppe |= MPPE_40,
-            b"nomppe-40" | b"-mppe-40" => mppe &= !MPPE_40,
-            b"require-mppe-128" | b"+mppe-128" => mppe |= MPPE_128,
-            b"nomppe-128" | b"-mppe-128" => mppe &= !MPPE_128,
-            b"mppe-stateful" => stateful = true,
-            b"nomppe-stateful" => stateful = false,
-            b"noccp" | b"-ccp" => ccp = false,
-            // One that speaks RADIUS may take key lengths away.
-            b"plugin" => foreign |= !setting.value().ends_with(b"pptpd-logwtmp.so"),
-            b"default-mru" | b"-mru" => required.mru = Some(1500),
-            b"mru" => required.mru = None,
+            b"auth" => demanded.auth = true,
+            b"noauth" => demanded.auth = false,
+            b"require-mppe" | b"+mppe" => (demanded.mppe_40, demanded.mppe_128) = (true, true),
+            b"nomppe" | b"-mppe" => (demanded.mppe_40, demanded.mppe_128) = (false, false),
+            b"require-mppe-40" | b"+mppe-40" => demanded.mppe_40 = true,
+            b"nomppe-40" | b"-mppe-40" => demanded.mppe_40 = false,
+            b"require-mppe-128" | b"+mppe-128" => demanded.mppe_128 = true,
+            b"nomppe-128" | b"-mppe-128" => demanded.mppe_128 = false,
+            b"mppe-stateful" => demanded.stateful = true,
+            b"nomppe-stateful" => demanded.stateful = false,
+            b"noccp" | b"-ccp" => demanded.ccp = false,
             _ => {}
         }
     }
-    required.auth_method = match methods[..] {
-        _ if !auth => Some(AuthMethod::None),
-        [only] => Some(only),
-        _ => None,
-    };
-    if !foreign && (ccp || mppe == 0) {
-        required.encryption = match mppe {
-            0 => Some(Encryption::None),
-            MPPE_40 => Some(Encryption::Mppe40),
-            MPPE_128 => Some(Encryption::Mppe128),
-            _ => None,
-        };
-        // pppd itself always asks for stateless.
-        required.stateless = (mppe != 0 && !stateful).then_some(true);
-    }
-    required
+    demanded
 }
 
 const MPPE_40: u8 = 1;
@@ -497,7 +532,7 @@ pub(crate) fn first<'a>(settings: &'a Settings, name: &[u8]) -> Option<&'a [u8]>
 }
 
 /// The number a text begins with, as atoi(3) has it.
-fn leading_number(text: &[u8]) -> Option<u32> {
+pub(crate) fn leading_number(text: &[u8]) -> Option<u32> {
     let text = text.trim_ascii_start();
     let end = text.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(text.len());
     number(&text[..end])

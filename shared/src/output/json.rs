@@ -72,6 +72,13 @@ pub(super) fn push_facts(object: &mut Object<'_>, report: &Report) {
                 Fact::Number(_) => facts.raw(key, "null"),
                 Fact::Bool(yes) => facts.raw(key, if *yes { "true" } else { "false" }),
                 Fact::List(texts) => facts.array(key, texts, |out, text| push_text(out, text)),
+                Fact::Rows(rows) => facts.array(key, rows, |out, row| {
+                    let mut object = Object::new(out);
+                    for (name, text) in row {
+                        object.text(name, text);
+                    }
+                    object.end();
+                }),
             }
         }
     });

@@ -157,7 +157,10 @@ pub fn render(
 ) -> (String, u8) {
     let code = report.state().exit_code();
     match format {
-        Format::Nagios => (nagios::render(report, identity, verbosity), code),
+        Format::Nagios => match report.page_text() {
+            Some(page) => (page.to_owned(), code),
+            None => (nagios::render(report, identity, verbosity), code),
+        },
         Format::Json => (json::render(report, identity), code),
         Format::Prometheus => (prometheus::render(report, identity), code),
         Format::Zabbix => (zabbix::render(report, identity), 0),

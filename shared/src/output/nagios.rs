@@ -113,6 +113,7 @@ fn fact_text(fact: &Fact) -> String {
         Fact::Bool(true) => "yes".to_owned(),
         Fact::Bool(false) => "no".to_owned(),
         Fact::List(texts) => texts.join(" "),
+        Fact::Rows(rows) => rows.len().to_string(),
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Fact {
     Bool(bool),
     /// Several texts.
     List(Vec<String>),
+    /// Several things with the same members, each with its name.
+    Rows(Vec<Vec<(&'static str, String)>>),
 }
 
 /// What a check concluded.
@@ -106,6 +108,14 @@ impl Report {
     #[must_use]
     pub fn detail(mut self, level: u8, text: impl Into<String>) -> Self {
         self.seen.details.push((level, text.into()));
+        self
+    }
+
+    /// Prints this text, as it is, in the place of the lines for Nagios. The
+    /// other formats and the exit status stay.
+    #[must_use]
+    pub fn page(mut self, text: impl Into<String>) -> Self {
+        self.seen.page = Some(text.into());
         self
     }
 
@@ -179,6 +189,11 @@ impl Report {
     /// The sub-results.
     pub fn subs(&self) -> &[Sub] {
         &self.seen.subs
+    }
+
+    /// What is printed in the place of the lines for Nagios.
+    pub(super) fn page_text(&self) -> Option<&str> {
+        self.seen.page.as_deref()
     }
 
     /// Whether a phase was passed; nothing if the run did not get to it or
@@ -315,6 +330,7 @@ fact_from! {
     f64 => Number;
     bool => Bool;
     Vec<String> => List;
+    Vec<Vec<(&'static str, String)>> => Rows;
 }
 
 #[derive(Debug, Clone, Default)]
@@ -323,6 +339,7 @@ struct Seen {
     facts: Vec<(&'static str, Fact)>,
     details: Vec<(u8, String)>,
     subs: Vec<Sub>,
+    page: Option<String>,
 }
 
 /// What a report and a sub-result have in common.
