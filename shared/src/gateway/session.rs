@@ -147,6 +147,12 @@ impl Key {
         Self(start_ticks << 22 | u64::from(pid & 0x3f_ffff))
     }
 
+    /// The process of a key of [`Key::process`]; of any other one a number
+    /// without a meaning.
+    pub fn pid(self) -> u32 {
+        (self.0 & 0x3f_ffff) as u32
+    }
+
     /// Of a session identifier that the server counts up.
     pub fn counted(sid: u64) -> Self {
         Self(sid)
