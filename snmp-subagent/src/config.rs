@@ -7,9 +7,11 @@
 
 mod served;
 mod text;
+mod witness;
 
 pub use served::{History, Metrics, Subnets, Users};
 pub(crate) use text::{Free, Reader, Setting, Visitor, any, between, named, quoted, spelled};
+pub use witness::{Audit, Log};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +39,8 @@ const NO_FILE: &str = "/dev/null";
 const LONGEST_FILE: u64 = 1 << 20;
 /// Longest text of one value in octets: DisplayString ends there.
 const LONGEST_TEXT: usize = 255;
+/// Logs that are followed at most; each has a thread.
+const MOST_LOGS: usize = 16;
 /// Sub-identifiers below the root that the longest name needs.
 const LONGEST_BELOW: usize = 64;
 
@@ -53,6 +57,10 @@ pub struct Config {
     pub notifications: Notifications,
     /// Where sessions are read.
     pub collect: Collect,
+    /// Logs of the gateway's daemons.
+    pub logs: Vec<Log>,
+    /// The audit of the gateway's host.
+    pub audit: Audit,
     /// Sessions that ended.
     pub history: History,
     /// What is kept of each user.
@@ -73,6 +81,8 @@ impl Default for Config {
             responder: Responder::default(),
             notifications: Notifications::default(),
             collect: Collect::default(),
+            logs: Vec::new(),
+            audit: Audit::default(),
             history: History::default(),
             users: Users::default(),
             subnets: Subnets::default(),
@@ -142,10 +152,12 @@ impl Fields for Config {
         visitor.section("responder", &mut self.responder);
         visitor.section("notifications", &mut self.notifications);
         visitor.section("collect", &mut self.collect);
+        visitor.section("audit", &mut self.audit);
         visitor.section("history", &mut self.history);
         visitor.section("users", &mut self.users);
         visitor.section("subnets", &mut self.subnets);
         visitor.section("metrics", &mut self.metrics);
+        visitor.list("log", &mut self.logs, MOST_LOGS);
         visitor.free_list("probe", &mut self.probes, 1000);
     }
 

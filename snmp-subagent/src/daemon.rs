@@ -293,6 +293,8 @@ pub fn changeable(old: &Config, new: Config) -> (Config, Vec<&'static str>) {
         ("[agentx]", old.agentx != new.agentx),
         ("[responder]", old.responder != new.responder),
         ("[collect]", old.collect != new.collect),
+        ("[[log]]", old.logs != new.logs),
+        ("[audit]", old.audit != new.audit),
         ("[history]", old.history != new.history),
         ("[users]", old.users != new.users),
         ("[subnets]", old.subnets != new.subnets),

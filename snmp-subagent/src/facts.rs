@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant, SystemTime};
 
+use pptp_probe::audit::finding;
 use pptp_probe::gateway::session::{Kind, OperStatus};
 use pptp_probe::gateway::table::Table;
 use pptp_probe::gateway::tracker::{Ended, Totals};
@@ -45,6 +46,8 @@ pub struct Facts {
     pub radius: Arc<[RadiusRow]>,
     /// By index.
     pub audit: Arc<[AuditRow]>,
+    /// Whether there was an audit.
+    pub audited: bool,
 }
 
 /// The agent.
@@ -338,7 +341,7 @@ pub struct RadiusCounters {
 }
 
 /// How much a finding matters; the numbers are those of `PptpSeverity`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// What would tell could not be read.
     Unknown = 1,
@@ -348,6 +351,28 @@ pub enum Severity {
     Warning = 3,
     /// Breaks sessions or lays them open.
     Critical = 4,
+}
+
+impl Severity {
+    /// Its label in the MIB.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl From<finding::Severity> for Severity {
+    fn from(severity: finding::Severity) -> Self {
+        match severity {
+            finding::Severity::Info => Self::Info,
+            finding::Severity::Warning => Self::Warning,
+            finding::Severity::Critical => Self::Critical,
+        }
+    }
 }
 
 /// One finding of an audit.

@@ -1,18 +1,19 @@
 //! Keeps what is served: takes looks at gateways, what the kernel says of
-//! interfaces and the runs of probes, and makes [`Facts`] and alarms of them.
+//! interfaces, what logs tell, audits and the runs of probes, and makes
+//! [`Facts`] and alarms of them.
 //!
 //! Nothing here reads a source or a clock. A look that could not see the
 //! sessions leaves those of the look before in place; they grow old, and when
 //! they are too old they are not served any more.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use pptp_probe::gateway::session::{Kind, OperStatus, Snapshot, SourceState, State};
 use pptp_probe::gateway::tracker::{Change, Ended, LinkChange, TerminateCause, Tracker};
-use pptp_probe::reason::Reason;
+use pptp_probe::reason::{Phase, Reason};
 
 use crate::alarms::{self, Alarm, Limiter, Rates};
 use crate::config::{Config, Network, Source};
@@ -21,9 +22,15 @@ use crate::facts::{
 };
 use crate::people::{Bounds, Now, People};
 
+mod audits;
 mod probes;
+mod witness;
 
+use audits::Audits;
+pub use audits::Found;
 use probes::Probes;
+use witness::Witness;
+pub use witness::{Word, time};
 
 /// Tables in the order of [`Agent::changed`].
 #[derive(Clone, Copy)]
@@ -36,6 +43,7 @@ enum Table {
     Failure,
     Probe,
     Radius,
+    Audit,
 }
 
 /// By so much may the start of one process differ between two looks: some
@@ -59,6 +67,10 @@ pub struct Keeper {
     flapping: HashMap<Arc<[u8]>, Burst>,
     failures: BTreeMap<(u32, u8), FailureRow>,
     probes: Probes,
+    audits: Audits,
+    /// Logs that can be read, and why others cannot.
+    reading: BTreeSet<usize>,
+    log_troubles: BTreeMap<usize, String>,
     raised: Vec<Alarm>,
     limiter: Limiter,
     /// What [`Facts`] share between refreshes.
@@ -82,6 +94,7 @@ struct Kept {
     /// When its process started, the last time that one ran.
     start: Option<SystemTime>,
     tracker: Tracker,
+    witness: Witness,
     looked: bool,
     logins: Burst,
     /// GRE packets of the flows that were there when they were last counted.
@@ -127,7 +140,7 @@ impl Burst {
     }
 }
 
-/// A login or session that came to nothing.
+/// A session that came to nothing or did not last.
 #[derive(Debug, Clone, Copy)]
 pub struct Failed<'a> {
     /// Why.
@@ -155,6 +168,9 @@ impl Keeper {
             flapping: HashMap::new(),
             failures: BTreeMap::new(),
             probes: Probes::default(),
+            audits: Audits::default(),
+            reading: BTreeSet::new(),
+            log_troubles: BTreeMap::new(),
             raised: Vec::new(),
             limiter: Limiter::default(),
             shared: Shared::default(),
@@ -214,6 +230,8 @@ impl Keeper {
             .iter()
             .find(|source| source.needed && source.state != SourceState::Ok)
             .map(|source| format!("{} cannot be read", source.name));
+        self.begin_counting(at);
+        let log_trouble = self.log_trouble(at);
         let kept = &mut self.servers[at];
         kept.shown.errors = kept.shown.errors.wrapping_add(errors);
         if let Some(error) = &error {
@@ -238,12 +256,14 @@ impl Keeper {
         if let Some(server) = &snapshot.server {
             kept.add_gre(server.gre_packets);
         }
-        kept.show(snapshot.server, error, &self.config, now);
+        kept.show(snapshot.server, error.or(log_trouble), &self.config, now);
         let before = kept.tracker.table().len();
         let first = !std::mem::replace(&mut kept.looked, true);
         let changes = kept.tracker.update(snapshot.sessions, now.instant, now.wall);
         let went = changes.iter().any(|change| matches!(change, Change::Ended(_)));
         let came_or_went = kept.tracker.table().len() != before || went;
+        self.link_told(at);
+        let kept = &mut self.servers[at];
         kept.shown.sessions = kept.tracker.table().clone();
         kept.shown.totals = kept.tracker.totals();
         if came_or_went {
@@ -271,12 +291,9 @@ impl Keeper {
         self.judge(at);
     }
 
-    /// A login or session of the server with this index came to nothing, as a
-    /// log or the sessions themselves tell.
-    pub fn fail(&mut self, server: u32, failed: Failed<'_>, now: Now) {
-        let Some(at) = self.servers.iter().position(|kept| kept.shown.index == server) else {
-            return;
-        };
+    /// A session of the server with this index came to nothing or did not
+    /// last, as a log or the sessions themselves tell.
+    fn fail(&mut self, server: u32, failed: Failed<'_>, now: Now) {
         let key = (server, failed.reason.number());
         if !self.failures.contains_key(&key) {
             self.touch(Table::Failure, now);
@@ -294,15 +311,16 @@ impl Keeper {
         row.user = failed.user.into();
         row.peer = failed.peer.map(IpAddr::V4);
         self.shared.failures = None;
-        if failed.reason != Reason::AuthRejected {
-            return;
-        }
+    }
+
+    /// A login at a server was rejected.
+    fn reject(&mut self, at: usize, user: &[u8], peer: Option<Ipv4Addr>, now: Now) {
         self.shared.people = None;
         let (users, subnets) = (self.user_bounds(), self.subnet_bounds());
-        if !failed.user.is_empty() {
-            self.users.reject(failed.user, now, users);
+        if !user.is_empty() {
+            self.users.reject(user, now, users);
         }
-        if let Some(peer) = failed.peer {
+        if let Some(peer) = peer {
             self.subnets.reject(&subnet(peer, self.config.subnets.prefix_v4), now, subnets);
         }
         let settings = &self.config.notifications;
@@ -315,13 +333,13 @@ impl Keeper {
                 "more than {limit} logins were rejected in {} s, the last one of {}: look \
                  whether a client has an old password, or block the address",
                 window.as_secs(),
-                caller(failed.user, failed.peer),
+                caller(user, peer),
             );
             self.raised.push(Alarm {
                 count: limit.saturating_add(1),
                 limit,
                 window,
-                ..Alarm::new(alarms::Kind::AuthFailureRateExceeded, [server], text)
+                ..Alarm::new(alarms::Kind::AuthFailureRateExceeded, [kept.shown.index], text)
             });
         }
     }
@@ -334,8 +352,17 @@ impl Keeper {
         }
     }
 
+    /// Takes what an audit found, without what nobody wants to hear of.
+    pub fn audit(&mut self, mut audit: Vec<Found>, now: Now) {
+        audit.retain(|found| !self.config.audit.ignore.iter().any(|id| **id == *found.id));
+        if self.audits.take(audit, now.wall) {
+            self.touch(Table::Audit, now);
+        }
+    }
+
     /// What is served now.
     pub fn facts(&mut self, now: Now) -> Facts {
+        self.settle(now);
         let settings = &self.config.notifications;
         let (limit, window) = (settings.auth_failures_count, settings.auth_failures_window);
         for kept in &mut self.servers {
@@ -394,7 +421,8 @@ impl Keeper {
             ),
             probes: self.probes.rows(),
             radius: self.probes.radius_rows(),
-            audit: Arc::from([]),
+            audit: self.audits.rows(),
+            audited: self.audits.are_there(),
         }
     }
 
@@ -454,6 +482,7 @@ impl Keeper {
             shown,
             start: None,
             tracker: Tracker::new(self.started.instant),
+            witness: Witness::default(),
             looked: false,
             logins: Burst::default(),
             gre_sums: (0, 0),
@@ -492,12 +521,11 @@ impl Keeper {
     }
 
     fn take(&mut self, at: usize, changes: Vec<Change>, now: Now) {
-        let server = self.servers[at].shown.index;
         for change in changes {
             match change {
                 Change::Opened { index } => self.open(at, index, now),
                 Change::Renegotiated { .. } => {}
-                Change::Ended(ended) => self.end(server, *ended, now),
+                Change::Ended(ended) => self.end(at, *ended, now),
             }
         }
     }
@@ -517,25 +545,36 @@ impl Keeper {
         }
     }
 
-    fn end(&mut self, server: u32, ended: Ended, now: Now) {
+    /// A session is gone: what it sent counts at once, for it is no longer
+    /// among those that are there.
+    fn end(&mut self, at: usize, ended: Ended, now: Now) {
         let session = &ended.record.session;
-        let user: Arc<[u8]> = session.user.as_deref().unwrap_or_default().into();
         let traffic = session.traffic.unwrap_or_default();
-        self.users.end(&user, traffic, now);
+        self.users.end(session.user.as_deref().unwrap_or_default(), traffic, now);
         if let Some(peer) = session.peer {
             self.subnets.end(&subnet(peer, self.config.subnets.prefix_v4), traffic, now);
         }
-        if ended.cause == TerminateCause::LcpTimeout {
+        self.end_seen(at, ended, now);
+    }
+
+    /// All is known of an ended session that will be, from a log or without.
+    fn finish(&mut self, at: usize, ended: Ended, told: bool, now: Now) {
+        let kept = &mut self.servers[at];
+        let server = kept.shown.index;
+        let session = &ended.record.session;
+        let user: Arc<[u8]> = session.user.as_deref().unwrap_or_default().into();
+        if ended.cause == TerminateCause::LcpTimeout
+            && !told
+            && !kept.witness.counted_lcp_timeout(ended.record.index)
+        {
+            let timeouts = kept.shown.counted.lcp_timeouts.get_or_insert(0);
+            *timeouts = timeouts.wrapping_add(1);
             let failed = Failed { reason: Reason::Silent, user: &user, peer: session.peer };
             self.fail(server, failed, now);
-            let kept = self.servers.iter_mut().find(|kept| kept.shown.index == server);
-            if let Some(timeouts) = kept.and_then(|kept| kept.shown.counted.lcp_timeouts.as_mut()) {
-                *timeouts = timeouts.wrapping_add(1);
-            }
         }
         // Every check of the port is a control connection without a call: the
         // server counts them, and a list of sessions is not made of them.
-        if ended.record.watched.furthest <= State::CtrlEstablished {
+        if ended.phase <= Phase::Control {
             return;
         }
         if !user.is_empty() {
@@ -550,6 +589,9 @@ impl Keeper {
             ..Alarm::new(alarms::Kind::SessionDown, [index], text)
         });
         if self.config.history.rows > 0 {
+            if !told {
+                self.may_be_late(at, index);
+            }
             self.history.push_back(row);
             self.trim_history();
             self.shared.history = None;

@@ -13,7 +13,7 @@ use pptp_probe::gateway::session::{Kind, OperStatus};
 use pptp_probe::output::State;
 use pptp_probe::reason::Phase;
 
-use crate::facts::{Facts, Live, ProbeRow, RadiusRow, Server};
+use crate::facts::{Facts, Live, ProbeRow, RadiusRow, Server, Severity};
 use crate::http::Exposition;
 
 /// The page. So many users at most are named; none where it is 0.
@@ -24,6 +24,7 @@ pub fn page(facts: &Facts, live: &Live, users: usize, format: Exposition, now: I
     people(&mut page, facts, users);
     probes(&mut page, facts);
     radius(&mut page, facts);
+    audit(&mut page, facts);
     if format == Exposition::OpenMetrics {
         page.text.push_str("# EOF\n");
     }
@@ -225,7 +226,7 @@ fn servers(page: &mut Page, facts: &Facts, now: Instant) {
             }
         });
     }
-    let counters: [(&str, &str, Value); 9] = [
+    let counters: [(&str, &str, Value); 15] = [
         (
             "pptp_server_cpu_seconds_total",
             "Processor time of the server and its children.",
@@ -247,6 +248,32 @@ fn servers(page: &mut Page, facts: &Facts, now: Instant) {
         ("pptp_server_auth_failures_total", "Logins that were rejected.", |server| {
             server.counted.auth_failures.map(f64::from)
         }),
+        (
+            "pptp_server_control_attempts_total",
+            "Control connections that were begun, as a log tells.",
+            |server| server.counted.control_attempted.map(f64::from),
+        ),
+        (
+            "pptp_server_control_refusals_total",
+            "Control connections that were refused, as a log tells.",
+            |server| server.counted.control_refused.map(f64::from),
+        ),
+        ("pptp_server_auth_successes_total", "Logins that were accepted.", |server| {
+            server.counted.auth_successes.map(f64::from)
+        }),
+        ("pptp_server_lcp_timeouts_total", "Sessions that never agreed LCP.", |server| {
+            server.counted.lcp_timeouts.map(f64::from)
+        }),
+        (
+            "pptp_server_mppe_failures_total",
+            "Sessions whose encryption was refused or lost.",
+            |server| server.counted.mppe_failures.map(f64::from),
+        ),
+        (
+            "pptp_server_echo_timeouts_total",
+            "Sessions whose LCP echoes stayed unanswered.",
+            |server| server.counted.echo_timeouts.map(f64::from),
+        ),
         ("pptp_server_receive_bytes_total", "Octets from callers.", |server| {
             Some(server.totals.octets_in as f64)
         }),
@@ -437,6 +464,27 @@ fn radius(page: &mut Page, facts: &Facts) {
     }
 }
 
+/// A finding whose row comes and goes with a number in it is one series.
+fn audit(page: &mut Page, facts: &Facts) {
+    // Without any finding nobody knows whether there was an audit.
+    let severities = [Severity::Unknown, Severity::Info, Severity::Warning, Severity::Critical];
+    let severities = severities.into_iter().filter(|_| facts.audited);
+    let help = "Findings of the last audit; unknown is what it could not read.";
+    page.gauge("pptp_audit_findings", help, severities, |severity, put| {
+        let count = facts.audit.iter().filter(|row| row.severity == severity).count();
+        put(&[("severity", severity.word())], count as f64);
+    });
+    let mut worst = std::collections::BTreeMap::new();
+    for row in &*facts.audit {
+        let severity = worst.entry(&*row.id).or_insert(row.severity);
+        *severity = row.severity.max(*severity);
+    }
+    let help = "What the last audit found, by identifier.";
+    page.gauge("pptp_audit_finding_info", help, worst, |(id, severity), put| {
+        put(&[("id", id), ("severity", severity.word())], 1.0);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -469,6 +517,10 @@ mod tests {
             "pptp_connect_duration_seconds{probe=\"synthetic\",target=\"192.0.2.1\"} 0.038",
             "pptp_gre_data_ok{probe=\"synthetic\",target=\"192.0.2.1\"} 0",
             "pptp_radius_up{server=\"192.0.2.2:1812\",service=\"auth\"} 1",
+            "pptp_server_echo_timeouts_total{server=\"synthetic\"} 1",
+            "pptp_audit_findings{severity=\"critical\"} 0",
+            "pptp_audit_findings{severity=\"info\"} 1",
+            "pptp_audit_finding_info{id=\"synthetic\",severity=\"info\"} 1",
         ] {
             assert!(lines.iter().any(|line| line == wanted), "{wanted} in {lines:#?}");
         }

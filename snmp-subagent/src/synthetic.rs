@@ -172,6 +172,7 @@ pub fn facts(rows: u32, now: Instant, wall: SystemTime) -> Facts {
             last: wall,
         }]
         .into(),
+        audited: true,
     }
 }
 

@@ -396,6 +396,23 @@ fn what_is_no_file_is_refused() {
 }
 
 #[test]
+fn a_log_is_a_file_or_the_journal() {
+    for (source, expected) in [
+        ("[[log]]\nserver = 'poptop'", "1: [log] needs a file, or journal = true"),
+        (
+            "[[log]]\nfile = '/var/log/syslog'\njournal = true",
+            "1: [log] has a file and the journal: make two sections of it",
+        ),
+        (
+            "[[log]]\nfile = 'syslog'",
+            "2: log.file must be a path that begins with /; for example \"/var/log/syslog\"",
+        ),
+    ] {
+        assert_eq!(fault(source), expected);
+    }
+}
+
+#[test]
 fn networks_hold_their_addresses() {
     let network: Network = "192.0.2.77/24".parse().unwrap();
     assert_eq!(network.to_string(), "192.0.2.0/24");

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use super::*;
 use crate::alarms::Kind as Told;
 
-struct Bed {
-    keeper: Keeper,
-    now: Now,
+pub(super) struct Bed {
+    pub(super) keeper: Keeper,
+    pub(super) now: Now,
     live: Live,
 }
 
 impl Bed {
-    fn new(config: &str) -> Self {
+    pub(super) fn new(config: &str) -> Self {
         let config = Config::parse(config).unwrap_or_else(|faults| panic!("{faults:?}"));
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_250_600);
         let now = Now { instant: Instant::now(), wall };
@@ -19,13 +19,13 @@ impl Bed {
         Self { keeper, now, live: Live::default() }
     }
 
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         self.now.instant += Duration::from_secs(seconds);
         self.now.wall += Duration::from_secs(seconds);
     }
 
     /// Five seconds later poptop has these sessions.
-    fn look(&mut self, sessions: impl IntoIterator<Item = Session>) -> Vec<Alarm> {
+    pub(super) fn look(&mut self, sessions: impl IntoIterator<Item = Session>) -> Vec<Alarm> {
         self.look_at(server(Some(4)), sessions)
     }
 
@@ -45,12 +45,12 @@ impl Bed {
         self.alarms()
     }
 
-    fn alarms(&mut self) -> Vec<Alarm> {
+    pub(super) fn alarms(&mut self) -> Vec<Alarm> {
         self.keeper.facts(self.now);
         self.keeper.alarms(&self.live, self.now)
     }
 
-    fn facts(&mut self) -> Facts {
+    pub(super) fn facts(&mut self) -> Facts {
         self.keeper.facts(self.now)
     }
 }
@@ -64,7 +64,7 @@ fn source(state: SourceState) -> session::Source {
     session::Source { name: "process table /proc".to_owned(), state, needed: true }
 }
 
-fn open(pid: u32, user: &str) -> Session {
+pub(super) fn open(pid: u32, user: &str) -> Session {
     Session {
         state: State::Open,
         user: Some(user.as_bytes().into()),
@@ -75,12 +75,12 @@ fn open(pid: u32, user: &str) -> Session {
     }
 }
 
-fn starting(pid: u32, state: State) -> Session {
+pub(super) fn starting(pid: u32, state: State) -> Session {
     let peer = Some(Ipv4Addr::new(198, 51, 100, 9));
     Session { state, peer, ..Session::new(Key::process(pid, 1)) }
 }
 
-fn kinds(alarms: &[Alarm]) -> Vec<Told> {
+pub(super) fn kinds(alarms: &[Alarm]) -> Vec<Told> {
     alarms.iter().map(|alarm| alarm.kind).collect()
 }
 
@@ -271,14 +271,12 @@ fn rejected_logins_above_the_rate_are_told_and_when_they_are_over() {
     let mut bed = Bed::new("[notifications]\nauth_failures_count = 2\n");
     bed.look([]);
     let peer = Some(Ipv4Addr::new(203, 0, 113, 7));
-    let failed = Failed { reason: Reason::AuthRejected, user: b"alice", peer };
     for _ in 0..5 {
-        bed.keeper.fail(1, failed, bed.now);
+        bed.keeper.reject(0, b"alice", peer, bed.now);
     }
     let alarms = bed.alarms();
     assert_eq!(kinds(&alarms), [Told::AuthFailureRateExceeded]);
     let facts = bed.facts();
-    assert_eq!((facts.failures[0].count, facts.failures[0].peer), (5, peer.map(IpAddr::V4)));
     assert_eq!(facts.users[0].seen.auth_failures, Some(5));
     assert_eq!(facts.subnets[0].seen.auth_failures, Some(5));
     assert_eq!(facts.servers[0].counted.auth_failures, Some(5));
