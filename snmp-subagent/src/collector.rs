@@ -1,6 +1,6 @@
 //! The thread that reads gateways: looks at them every so often, and soon after
-//! the kernel said that a ppp interface came or went, and publishes what the
-//! [`Keeper`] makes of it.
+//! the kernel said that a ppp interface came or went, hears what logs and
+//! audits tell meanwhile, and publishes what the [`Keeper`] makes of it.
 //!
 //! Readers take the facts published last and wait for nobody; the thread waits
 //! for no reader. Notifications for which there is no room are counted.
@@ -21,6 +21,7 @@ use crate::facts::{Facts, Live};
 use crate::http::Exposition;
 use crate::keeper::Keeper;
 use crate::log::{Level, Log};
+use crate::logs::{self, Batch, Said};
 use crate::oid::Oid;
 use crate::people::Now;
 use crate::probe::Run;
@@ -61,6 +62,8 @@ pub enum Told {
     Link(LinkChange),
     /// Something about interfaces was lost: look at everything.
     Lost,
+    /// A log told something.
+    Log(Batch),
 }
 
 /// Hands out what the thread published.
@@ -145,8 +148,8 @@ pub struct Work {
 }
 
 impl Collector {
-    /// Starts the thread after a first look, and one that listens to the
-    /// kernel.
+    /// Starts the thread after a first look, one that listens to the kernel,
+    /// one for each log, and one that audits.
     ///
     /// # Errors
     /// When no thread can be made.
@@ -161,13 +164,16 @@ impl Collector {
         let shared = Arc::new(Shared::new(&work, keeper.facts(now), false));
         let (told, orders) = mpsc::channel();
         let is_live = work.config.collect.root == Path::new("/");
-        let log = Arc::clone(&work.log);
+        let (config, log) = (Arc::clone(&work.config), Arc::clone(&work.log));
         let mut thread = Thread { work, keeper, shared: Arc::clone(&shared) };
         thread.look();
         let builder = std::thread::Builder::new().name("collect".to_owned());
         builder.spawn(move || thread.run(&orders))?;
         if is_live {
-            watch_links(told.clone(), log)?;
+            watch_links(told.clone(), Arc::clone(&log))?;
+        }
+        for (number, one) in config.logs.iter().enumerate() {
+            logs::follow(number, one, told.clone(), Arc::clone(&log))?;
         }
         Ok(Self { shared, told, last: Default::default() })
     }
@@ -332,8 +338,8 @@ impl Thread {
         let mut next = Instant::now() + self.work.config.collect.interval;
         let mut earliest = Instant::now();
         loop {
-            let wait = next.saturating_duration_since(Instant::now());
-            if wait.is_zero() {
+            let now = Instant::now();
+            if next <= now {
                 let began = Instant::now();
                 self.look();
                 let ended = Instant::now();
@@ -342,7 +348,9 @@ impl Thread {
                 next = (began + self.work.config.collect.interval).max(ended + took);
                 continue;
             }
-            match orders.recv_timeout(wait) {
+            let due = self.keeper.due();
+            let wake = due.map_or(next, |due| next.min(due));
+            match orders.recv_timeout(wake.saturating_duration_since(now)) {
                 Ok(first) => {
                     // All that waits at once, but not so much that a look waits.
                     for told in std::iter::once(first).chain(orders.try_iter().take(AT_ONCE)) {
@@ -350,6 +358,9 @@ impl Thread {
                             next = next.min((Instant::now() + SOON).max(earliest));
                         }
                     }
+                    self.publish();
+                }
+                Err(RecvTimeoutError::Timeout) if due.is_some_and(|due| due <= Instant::now()) => {
                     self.publish();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -377,6 +388,16 @@ impl Thread {
                 true
             }
             Told::Lost => true,
+            Told::Log(Batch { log, said, .. }) => {
+                match said {
+                    Said::Reads(reads) => self.keeper.log_reads(log, reads),
+                    Said::Resumed(sessions) => self.keeper.resume(log, sessions),
+                    Said::Words(words) => {
+                        words.into_iter().for_each(|word| self.keeper.hear(log, word, now));
+                    }
+                }
+                false
+            }
         }
     }
 

@@ -22,6 +22,7 @@
 //! | [`udp`], [`http`], [`own`] | sockets of the agent of our own and of the page for Prometheus |
 //! | [`metrics`] | facts as a page for Prometheus |
 //! | [`sources`], [`collector`] | the thread that reads gateways and publishes facts |
+//! | [`logs`] | the threads that follow logs |
 //! | [`schedule`] | when the probes run |
 //! | [`once`] | what `--once` prints |
 //! | [`daemon`] | all of it side by side, signals, systemd |
@@ -40,6 +41,7 @@ pub mod facts;
 pub mod http;
 pub mod keeper;
 pub mod log;
+pub mod logs;
 pub mod metrics;
 pub mod mib_text;
 pub mod oid;
