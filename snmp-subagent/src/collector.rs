@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::daemon::ByClock;
 use crate::facts::{Facts, Live};
 use crate::http::Exposition;
-use crate::keeper::Keeper;
+use crate::keeper::{Found, Keeper};
 use crate::log::{Level, Log};
 use crate::logs::{self, Batch, Said};
 use crate::oid::Oid;
@@ -29,7 +29,7 @@ use crate::served::{Clock, Served};
 use crate::sources::{Looks, watch_links};
 use crate::value::Value;
 use crate::view::View;
-use crate::{daemon, metrics, own, synthetic};
+use crate::{audits, daemon, metrics, own, synthetic};
 
 /// So long after the kernel said something all sources are read again: pppd
 /// writes its database a moment later.
@@ -64,6 +64,8 @@ pub enum Told {
     Lost,
     /// A log told something.
     Log(Batch),
+    /// An audit was made.
+    Audit(Vec<Found>),
 }
 
 /// Hands out what the thread published.
@@ -174,6 +176,9 @@ impl Collector {
         }
         for (number, one) in config.logs.iter().enumerate() {
             logs::follow(number, one, told.clone(), Arc::clone(&log))?;
+        }
+        if config.audit.enabled {
+            audits::watch(config, told.clone())?;
         }
         Ok(Self { shared, told, last: Default::default() })
     }
@@ -396,6 +401,10 @@ impl Thread {
                         words.into_iter().for_each(|word| self.keeper.hear(log, word, now));
                     }
                 }
+                false
+            }
+            Told::Audit(found) => {
+                self.keeper.audit(found, now);
                 false
             }
         }

@@ -11,6 +11,7 @@ mod witness;
 
 pub use served::{History, Metrics, Subnets, Users};
 pub(crate) use text::{Free, Reader, Setting, Visitor, any, between, named, quoted, spelled};
+pub(crate) use witness::UNREAD;
 pub use witness::{Audit, Log};
 
 use std::collections::BTreeMap;

@@ -352,9 +352,8 @@ impl Keeper {
         }
     }
 
-    /// Takes what an audit found, without what nobody wants to hear of.
-    pub fn audit(&mut self, mut audit: Vec<Found>, now: Now) {
-        audit.retain(|found| !self.config.audit.ignore.iter().any(|id| **id == *found.id));
+    /// Takes what an audit found.
+    pub fn audit(&mut self, audit: Vec<Found>, now: Now) {
         if self.audits.take(audit, now.wall) {
             self.touch(Table::Audit, now);
         }

@@ -22,7 +22,7 @@
 //! | [`udp`], [`http`], [`own`] | sockets of the agent of our own and of the page for Prometheus |
 //! | [`metrics`] | facts as a page for Prometheus |
 //! | [`sources`], [`collector`] | the thread that reads gateways and publishes facts |
-//! | [`logs`] | the threads that follow logs |
+//! | [`logs`], [`audits`] | the threads that follow logs and audit the gateway's host |
 //! | [`schedule`] | when the probes run |
 //! | [`once`] | what `--once` prints |
 //! | [`daemon`] | all of it side by side, signals, systemd |
@@ -33,6 +33,7 @@
 pub mod agentx;
 pub mod agentx_io;
 pub mod alarms;
+pub mod audits;
 pub mod cli;
 pub mod collector;
 pub mod config;

@@ -9,6 +9,7 @@ use clap::Parser;
 use pptp_probe::net::entropy;
 use pptp_probe::plugin::forbid_core_dumps;
 use pptp_snmp_subagent::agentx_io::Status;
+use pptp_snmp_subagent::audits;
 use pptp_snmp_subagent::cli::{Arguments, Output};
 use pptp_snmp_subagent::collector::{Collector, Work};
 use pptp_snmp_subagent::config::Config;
@@ -43,9 +44,10 @@ fn main() -> ExitCode {
         print(&module.text(&config.oid_base))
     } else if arguments.once {
         let snapshots = once::collect(&config.collect);
+        let audit = config.audit.enabled.then(|| audits::audit(&config));
         match arguments.output {
-            Output::Table => print(&once::table(&snapshots, SystemTime::now())),
-            Output::Json => print(&once::json(&snapshots)),
+            Output::Table => print(&once::table(&snapshots, audit.as_deref(), SystemTime::now())),
+            Output::Json => print(&once::json(&snapshots, audit.as_deref())),
         }
     } else {
         serve(arguments, config)

@@ -8,6 +8,8 @@ use pptp_probe::output::escape;
 use serde_json::{Value, json};
 
 use crate::config::Collect;
+use crate::facts::Severity;
+use crate::keeper::Found;
 use crate::sources::Looks;
 
 /// How long all of it may take.
@@ -20,8 +22,8 @@ pub fn collect(config: &Collect) -> Vec<Snapshot> {
     looked.into_iter().map(|(_, snapshot)| snapshot).collect()
 }
 
-/// For people.
-pub fn table(snapshots: &[Snapshot], now: SystemTime) -> String {
+/// For people; `audit` where there was one.
+pub fn table(snapshots: &[Snapshot], audit: Option<&[Found]>, now: SystemTime) -> String {
     let mut text = String::new();
     for snapshot in snapshots {
         match &snapshot.server {
@@ -54,13 +56,39 @@ pub fn table(snapshots: &[Snapshot], now: SystemTime) -> String {
     if snapshots.iter().all(|snapshot| snapshot.server.is_none() && snapshot.sessions.is_empty()) {
         text.insert_str(0, "no gateway was found\n");
     }
+    for found in audit.unwrap_or_default() {
+        let Found { id, severity, found, .. } = found;
+        text.push_str(&format!("audit: {}: {id}: {found}\n", severity.word()));
+    }
     text
 }
 
 /// One JSON object; what is not known is null.
-pub fn json(snapshots: &[Snapshot]) -> String {
+pub fn json(snapshots: &[Snapshot], audit: Option<&[Found]>) -> String {
     let servers: Vec<_> = snapshots.iter().map(server_json).collect();
-    format!("{}\n", json!({ "servers": servers }))
+    format!("{}\n", json!({ "servers": servers, "audit": audit.map(audit_json) }))
+}
+
+fn audit_json(audit: &[Found]) -> Value {
+    let count = |severity| audit.iter().filter(|found| found.severity == severity).count();
+    let findings = audit.iter().map(|found| {
+        let Found { id, severity, found, advised, arithmetic, mend } = found;
+        json!({
+            "id": **id,
+            "severity": severity.word(),
+            "found": **found,
+            "advised": **advised,
+            "arithmetic": **arithmetic,
+            "mend": **mend,
+        })
+    });
+    json!({
+        "critical": count(Severity::Critical),
+        "warning": count(Severity::Warning),
+        "info": count(Severity::Info),
+        "unknown": count(Severity::Unknown),
+        "findings": findings.collect::<Vec<_>>(),
+    })
 }
 
 fn server_json(snapshot: &Snapshot) -> Value {
@@ -220,14 +248,14 @@ mod tests {
     fn two_sessions_are_two_rows() {
         let snapshots = fixture("poptop-two-sessions");
         let started = snapshots[0].sessions[0].start.unwrap();
-        let text = table(&snapshots, started + Duration::from_secs(3 * 3600 + 7 * 60));
+        let text = table(&snapshots, None, started + Duration::from_secs(3 * 3600 + 7 * 60));
         let lines: Vec<_> = text.lines().collect();
         assert!(!text.contains("no gateway"), "{text}");
         assert!(lines[0].starts_with("poptop is up") && lines[0].ends_with("2 sessions"), "{text}");
         assert!(lines[1].starts_with("USER "), "{text}");
         assert!(lines[2].contains(" ppp0 ") && lines[2].contains(" 3h07m "), "{text}");
         assert!(lines[3].contains(" ppp1 "), "{text}");
-        let value: Value = serde_json::from_str(&json(&snapshots)).unwrap();
+        let value: Value = serde_json::from_str(&json(&snapshots, None)).unwrap();
         let sessions = value["servers"][0]["sessions"].as_array().unwrap();
         assert_eq!(sessions.len(), 2);
         assert!(sessions[0]["octets_in"].as_u64().is_some(), "{value}");
@@ -236,9 +264,9 @@ mod tests {
     #[test]
     fn nothing_is_said_to_be_nothing() {
         let snapshots = fixture("nowhere");
-        let text = table(&snapshots, SystemTime::now());
+        let text = table(&snapshots, None, SystemTime::now());
         assert!(text.starts_with("no gateway was found\n"), "{text}");
-        let value: Value = serde_json::from_str(&json(&snapshots)).unwrap();
+        let value: Value = serde_json::from_str(&json(&snapshots, None)).unwrap();
         assert_eq!(value["servers"][0]["kind"], Value::Null);
     }
 
@@ -246,12 +274,32 @@ mod tests {
     fn hostile_names_stay_in_their_cell() {
         let mut snapshots = fixture("poptop-two-sessions");
         snapshots[0].sessions[0].user = Some(b"a\nb\x1b[2J\xff".as_slice().into());
-        let text = table(&snapshots, SystemTime::now());
+        let text = table(&snapshots, None, SystemTime::now());
         assert!(
             text.contains(r"a\x0Ab\x1B[2J\xFF") || text.contains(r"a\x0ab\x1b[2J\xff"),
             "{text}"
         );
-        assert!(serde_json::from_str::<Value>(&json(&snapshots)).is_ok());
+        assert!(serde_json::from_str::<Value>(&json(&snapshots, None)).is_ok());
+    }
+
+    #[test]
+    fn findings_are_counted_and_told() {
+        let found = Found {
+            id: "rp-filter-strict".into(),
+            severity: Severity::Warning,
+            found: "rp_filter is 1".into(),
+            advised: "2".into(),
+            arithmetic: "".into(),
+            mend: "sysctl -w net.ipv4.conf.all.rp_filter=2".into(),
+        };
+        let text = table(&[], Some(std::slice::from_ref(&found)), SystemTime::now());
+        assert!(text.contains("audit: warning: rp-filter-strict: rp_filter is 1\n"), "{text}");
+        let value: Value = serde_json::from_str(&json(&[], Some(&[found]))).unwrap();
+        assert_eq!(
+            (&value["audit"]["warning"], &value["audit"]["critical"]),
+            (&json!(1), &json!(0))
+        );
+        assert_eq!(value["audit"]["findings"][0]["id"], "rp-filter-strict");
     }
 
     #[test]

@@ -137,13 +137,14 @@ fn copy(state: &State, situation: &str) -> PathBuf {
     root
 }
 
-/// A configuration that reads poptop alone and leaves nothing behind.
+/// A configuration that reads poptop alone and leaves nothing behind. An audit
+/// comes when it is ready, which two walks would tell of differently.
 fn configure(state: &State, collect: &str, notifications: &str) -> PathBuf {
     let path = state.path().join("subagent.toml");
     let engine = state.path().join("engine");
     let text = format!(
-        "[responder]\nstate_file = {engine:?}\n[collect]\nsources = [\"poptop\"]\n{collect}\n\
-         [notifications]\n{notifications}\n"
+        "[responder]\nstate_file = {engine:?}\n[audit]\nenabled = false\n[collect]\n\
+         sources = [\"poptop\"]\n{collect}\n[notifications]\n{notifications}\n"
     );
     std::fs::write(&path, text).expect("a file can be written");
     path

@@ -413,6 +413,15 @@ fn a_log_is_a_file_or_the_journal() {
 }
 
 #[test]
+fn a_finding_that_there_is_not_cannot_be_ignored() {
+    let fault = fault("[audit]\nignore = ['unred']");
+    assert_eq!(fault, "2: audit.ignore names \"unred\", which is no finding; did you mean unread?");
+    let rules: Vec<_> =
+        pptp_probe::audit::rules::rules().map(|rule| format!("'{}'", rule.id)).collect();
+    assert_eq!(faults(&format!("[audit]\nignore = [{}]", rules.join(", "))), [""; 0]);
+}
+
+#[test]
 fn networks_hold_their_addresses() {
     let network: Network = "192.0.2.77/24".parse().unwrap();
     assert_eq!(network.to_string(), "192.0.2.0/24");

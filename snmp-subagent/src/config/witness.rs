@@ -4,8 +4,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pptp_probe::audit::rules;
+use strsim::jaro;
+
 use super::text::{Fields, Visitor, any, between, text};
 use super::{DAY, LONGEST_TEXT, MINUTE, Source};
+
+/// Stands in the place of an identifier for what an audit could not read.
+pub(crate) const UNREAD: &str = "unread";
 
 /// `[[log]]`: a log that the gateway's daemons write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,6 +76,13 @@ impl Fields for Audit {
         visitor.value("enabled", &mut self.enabled, any);
         visitor.value("interval", &mut self.interval, between(MINUTE, DAY));
         visitor.value_such_as("root", &mut self.root, "\"/srv/collected\"", any);
-        visitor.value("ignore", &mut self.ignore, any);
+        visitor.value("ignore", &mut self.ignore, |ignore| {
+            let known = || rules::rules().map(|rule| rule.id).chain([UNREAD]);
+            let unknown = ignore.iter().find(|id| !known().any(|known| known == **id));
+            let Some(id) = unknown else { return Ok(()) };
+            let nearest = known().max_by(|a, b| jaro(a, id).total_cmp(&jaro(b, id)));
+            let nearest = nearest.unwrap_or_default();
+            Err(format!("names {id:?}, which is no finding; did you mean {nearest}?"))
+        });
     }
 }
