@@ -523,9 +523,6 @@ pub fn demanded(pppd: &Settings) -> Demanded {
     demanded
 }
 
-const MPPE_40: u8 = 1;
-const MPPE_128: u8 = 2;
-
 /// The first setting of a name, which is the one that pptpd takes.
 pub(crate) fn first<'a>(settings: &'a Settings, name: &[u8]) -> Option<&'a [u8]> {
     settings.list.iter().find(|setting| *setting.name == *name).map(Setting::value)
