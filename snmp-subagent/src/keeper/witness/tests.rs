@@ -303,7 +303,7 @@ fn log_of_accel_ppp_is_joined_by_interface_and_addresses() {
     let name = |cause| of(cause).record.session.if_name.clone().unwrap();
     assert_eq!(&*name(TerminateCause::EchoTimeout), b"ppp1");
     assert_eq!(&*name(TerminateCause::Unknown), b"ppp0");
-    assert_eq!(facts.failures[0].reason, Reason::GreStopped);
+    assert_eq!(facts.failures[0].reason, Reason::LcpEchoSilent);
 }
 
 #[test]
