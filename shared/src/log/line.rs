@@ -211,3 +211,86 @@ fn behind_structured_data(octets: &[u8]) -> Option<&[u8]> {
 fn trimmed(message: &[u8]) -> &[u8] {
     message.strip_suffix(b"\r").unwrap_or(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-21 12:00 UTC.
+    const NOW: Stamp = 1_795_262_400_000_000;
+
+    fn entries(text: &[u8]) -> Vec<Entry<'_>> {
+        let mut entries = Vec::new();
+        Lines::new(NOW).split(text, &mut |entry| entries.push(*entry));
+        entries
+    }
+
+    #[test]
+    fn every_header_gives_the_same_entry() {
+        let message = b"Peer a failed CHAP authentication";
+        for header in [
+            "2026-11-21T02:26:41.000000+00:00 gateway pppd[762]: ",
+            "2026-11-21T02:26:41+0000 gateway pppd[762]: ",
+            "2026-11-21T03:26:41+01:00 gateway pppd[762]: ",
+            "2026-11-21T02:26:41Z gateway pppd[762]: ",
+            "<29>2026-11-21T02:26:41Z gateway pppd[762]: ",
+            "<29>1 2026-11-21T02:26:41Z gateway pppd 762 - - ",
+            "<29>1 2026-11-21T02:26:41Z gateway pppd 762 ID7 - \u{feff}",
+            "<29>1 2026-11-21T02:26:41Z gateway pppd 762 - [a x=\"]\\\" b\"][b] ",
+            "2026-11-21T02:26:41Z gateway daemon.notice pppd[762]: ",
+        ] {
+            let line = [header.as_bytes(), message, b"\r\n"].concat();
+            let expected = Entry {
+                at: Some(1_795_228_001_000_000),
+                host: b"gateway",
+                tag: b"pppd",
+                pid: Some(762),
+                message,
+            };
+            assert_eq!(entries(&line), [expected], "{header}");
+        }
+    }
+
+    #[test]
+    fn stamps_that_cannot_be_read_leave_the_rest() {
+        for line in [
+            "Xxx 21 02:26:41 gateway pppd[762]: Exit.\n",
+            "Nov 31 02:26:41 gateway pppd[762]: Exit.\n",
+            "Nov 21 02:66:41 gateway pppd[762]: Exit.\n",
+            "2026-11-21T25:26:41Z gateway pppd[762]: Exit.\n",
+            "yesterday gateway pppd[762]: Exit.\n",
+            "<30>1 - gateway pppd 762 - - Exit.\n",
+        ] {
+            let expected = Entry {
+                at: None,
+                host: b"gateway",
+                tag: b"pppd",
+                pid: Some(762),
+                message: b"Exit.",
+            };
+            assert_eq!(entries(line.as_bytes()), [expected], "{line}");
+        }
+    }
+
+    #[test]
+    fn other_programs_are_left_out() {
+        let text = "Nov 21 02:26:41 gateway sshd[1]: pppd[2]: Exit.\n\
+                    Nov 21 02:26:41 gateway pppd[2]: Exit.\n\
+                    Nov 21 02:26:41 other pptpd[3]: MGR: Manager process started\n\
+                    Nov 21 02:26:41\n\n<\n<1\n[\n1 \n<1><1><1>a\n\
+                    Nov 21 02:26:41 gateway daemon.info daemon.info pppd[2]: Exit.\n";
+        let hosts: Vec<_> = entries(text.as_bytes()).iter().map(|entry| entry.host).collect();
+        assert_eq!(hosts, [&b"gateway"[..], b"other"]);
+    }
+
+    #[test]
+    fn accel_ppp_has_a_header_of_its_own() {
+        let text = b"[2026-11-21 03:02:29]:  info: ppp0: disconnected\n\
+                     [2026-11-21 03:02:29]: trace: ppp0: disconnected\n\
+                     [2026-11-21 03:02:29 ]:  info: ppp0: disconnected\n";
+        let entries = entries(text);
+        let [entry] = &entries[..] else { panic!("{entries:?}") };
+        assert_eq!((entry.tag, entry.message), (&b""[..], &b"ppp0: disconnected"[..]));
+        assert!(entry.at.is_some());
+    }
+}

@@ -181,3 +181,86 @@ fn digits(text: &[u8]) -> Option<u16> {
         octet.is_ascii_digit().then(|| sum * 10 + u16::from(octet - b'0'))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utc(text: &str) -> Stamp {
+        text.parse::<Timestamp>().expect("a time").as_microsecond()
+    }
+
+    /// A time of the system's zone, as syslog writes it.
+    fn written(at: Stamp) -> String {
+        let zoned = Timestamp::from_microsecond(at).expect("a time").to_zoned(ZONE.clone());
+        let month = MONTHS[usize::try_from(zoned.month()).expect("a month") - 1];
+        let (hour, minute, second) = (zoned.hour(), zoned.minute(), zoned.second());
+        let month = String::from_utf8_lossy(month);
+        format!("{month} {:2} {hour:02}:{minute:02}:{second:02}", zoned.day())
+    }
+
+    #[test]
+    fn years_are_guessed_around_new_year() {
+        for (now, at) in [
+            ("2026-11-21T12:00:00Z", "2026-11-21T02:26:41Z"),
+            ("2026-11-21T12:00:00Z", "2025-12-24T18:00:00Z"),
+            ("2027-01-01T00:10:00Z", "2026-12-31T23:59:59Z"),
+            // The writer's clock is ahead.
+            ("2026-12-31T23:59:50Z", "2027-01-01T00:00:10Z"),
+            // Seen years later, and in a year without that day.
+            ("2027-06-01T00:00:00Z", "2024-02-29T12:00:00Z"),
+            ("2028-03-01T00:00:00Z", "2028-02-29T12:00:00Z"),
+        ] {
+            let (now, at) = (utc(now), utc(at));
+            let text = written(at);
+            assert_eq!(Stamps::new(now).rfc_3164(text.as_bytes()), Some(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_log_goes_on_into_the_next_year() {
+        let mut stamps = Stamps::new(utc("2026-12-31T12:00:00Z"));
+        for text in ["2026-12-31T20:00:00Z", "2027-01-01T19:00:00Z", "2027-01-02T18:00:00Z"] {
+            let at = utc(text);
+            assert_eq!(stamps.rfc_3164(written(at).as_bytes()), Some(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn going_backwards_is_no_error() {
+        let mut stamps = Stamps::new(utc("2026-11-21T12:00:00Z"));
+        for text in ["2026-11-21T03:00:01Z", "2026-11-21T02:59:59Z", "2026-11-21T03:00:00Z"] {
+            let at = utc(text);
+            assert_eq!(stamps.rfc_3164(written(at).as_bytes()), Some(at), "{text}");
+            assert_eq!(stamps.rfc_3339(text.as_bytes()), Some(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_and_offsets_are_reckoned() {
+        let mut stamps = Stamps::new(0);
+        let at = utc("2026-11-21T02:44:24Z");
+        for (text, expected) in [
+            ("2026-11-21T02:44:24.475772+00:00", Some(at + 475_772)),
+            ("2026-11-21T02:44:24.4757729+00:00", Some(at + 475_772)),
+            ("2026-11-21T02:44:24.5Z", Some(at + 500_000)),
+            ("2026-11-21T05:14:24+0230", Some(at)),
+            ("2026-11-20T18:44:24-08", Some(at)),
+            ("2026-11-21T02:44:24.Z", None),
+            ("2026-11-21T02:44:24+99:00", None),
+            ("2026-11-21T02:44:24*01:00", None),
+            ("2026-11-21T02:44", None),
+            ("2026-13-21T02:44:24Z", None),
+        ] {
+            assert_eq!(stamps.rfc_3339(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_put_forward_or_back_gives_times() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        let at = |text: &str| in_zone(text.parse().expect("a time"), &berlin);
+        assert_eq!(at("2026-03-29T02:30:00"), Some(utc("2026-03-29T01:30:00Z")));
+        assert_eq!(at("2026-10-25T02:30:00"), Some(utc("2026-10-25T00:30:00Z")));
+    }
+}
