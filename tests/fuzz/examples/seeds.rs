@@ -56,6 +56,16 @@ fn main() -> io::Result<()> {
     writer.snmp(&fs::read_to_string(captures)?)?;
     writer.agentx()?;
     writer.inside()?;
+    for daemon in ["pptpd", "accel-ppp"] {
+        for path in files(&root.join("tests/fixtures/log").join(daemon), "log")? {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            // The other levels and forms have the same sentences.
+            if name.contains("level5") || name.contains("rfc3339") {
+                continue;
+            }
+            writer.write("log_lines", &format!("{daemon}-{name}"), &fs::read(&path)?)?;
+        }
+    }
     writer.structured()
 }
 

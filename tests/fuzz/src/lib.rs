@@ -4,7 +4,8 @@
 //! worth a target of their own, `sessions` whole sessions, `inside` what is
 //! behind an open one; `radius` and
 //! `radius_client` the same for RADIUS; `snmp` takes what managers and receivers of
-//! notifications send, `agentx` what masters do. Beside panics each looks for
+//! notifications send, `agentx` what masters do; `log_lines` what the daemons of a
+//! gateway wrote, and callers through them. Beside panics each looks for
 //! what must hold whatever a peer sends; a broken promise is a panic, too.
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod agentx;
 mod decoders;
 mod gateway;
 mod inside;
+mod log_lines;
 mod machines;
 mod radius;
 mod radius_client;
@@ -25,6 +27,7 @@ mod snmp;
 pub use agentx::agentx;
 pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
 pub use inside::inside;
+pub use log_lines::log_lines;
 pub use machines::{auth, mppe};
 pub use radius::radius;
 pub use radius_client::radius_client;
