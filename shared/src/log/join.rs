@@ -88,8 +88,8 @@ impl Joiner {
     /// Takes the next entry, and tells what it means.
     pub fn take(&mut self, entry: &Entry<'_>, tell: &mut impl FnMut(&Event<'_>)) {
         let at = entry.at.unwrap_or(self.latest);
-        self.latest = at;
-        if !self.waiting.is_empty() {
+        if at != self.latest {
+            self.latest = at;
             self.settle(at, tell);
         }
         let host_key = match self.host_key {
@@ -124,10 +124,10 @@ impl Joiner {
         match daemon::repetition(entry.message) {
             Some((times, message)) => {
                 for _ in 0..times.min(MOST_REPEATED) {
-                    self.one(Origin { message, ..origin }, own_log, tell);
+                    self.one(&Origin { message, ..origin }, own_log, tell);
                 }
             }
-            None => self.one(origin, own_log, tell),
+            None => self.one(&origin, own_log, tell),
         }
     }
 
@@ -153,26 +153,26 @@ impl Joiner {
         }
     }
 
-    fn one(&mut self, origin: Origin<'_>, own_log: bool, tell: &mut Tell<'_>) {
+    fn one(&mut self, origin: &Origin<'_>, own_log: bool, tell: &mut Tell<'_>) {
         match origin.program {
             Program::Pptpd => {
                 if let Some(said) = pptpd::said(origin.message) {
-                    self.pptpd(said, &origin, tell);
+                    self.pptpd(said, origin, tell);
                 }
             }
             Program::Pppd => {
                 self.pppd_writes = true;
                 if let Some(said) = pppd::said(origin.message) {
-                    self.pppd(said, &origin, tell);
+                    self.pppd(said, origin, tell);
                 }
             }
-            Program::AccelPpp => self.accel_ppp(&origin, own_log, tell),
+            Program::AccelPpp => self.accel_ppp(origin, own_log, tell),
             Program::Kernel => match kernel::said(origin.message) {
                 Some(kernel::Said::ConntrackFull) => {
-                    self.tell(What::ConntrackFull, None, &origin, tell);
+                    self.tell(What::ConntrackFull, None, origin, tell);
                 }
-                Some(kernel::Said::Error) => self.tell(What::KernelError, None, &origin, tell),
-                Some(kernel::Said::Boot) => self.end_all(&origin, |_| true, tell),
+                Some(kernel::Said::Error) => self.tell(What::KernelError, None, origin, tell),
+                Some(kernel::Said::Boot) => self.end_all(origin, |_| true, tell),
                 None => {}
             },
         }
@@ -180,7 +180,7 @@ impl Joiner {
 
     /// The daemon or the host went down under its sessions.
     fn end_all(&mut self, origin: &Origin<'_>, of: impl Fn(&Live) -> bool, tell: &mut Tell<'_>) {
-        for slot in self.table.of_host(origin.host) {
+        for slot in self.table.of_host(origin.host_key) {
             let Some(live) = self.table.get_mut(slot).filter(|live| of(live)) else { continue };
             live.ends(TerminateCause::NasReboot);
             self.end(slot, origin, tell);
@@ -204,6 +204,7 @@ impl Joiner {
         self.table.add(Live {
             session,
             host: Arc::clone(&self.shared_host),
+            host_key: origin.host_key,
             program: origin.program,
             flags: 0,
             phase: Phase::Control,
@@ -284,7 +285,7 @@ impl Joiner {
             at,
             program: live.program,
             host: &host,
-            host_key: self.table.host_key(&host),
+            host_key: live.host_key,
             pid: live.session.ppp_pid.or(live.session.control_pid),
             message: b"",
         };

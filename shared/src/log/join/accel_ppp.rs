@@ -96,7 +96,7 @@ impl Joiner {
     fn nameless(&self, origin: &Origin<'_>) -> Option<usize> {
         let mut all = self.nameless.iter().filter_map(|place| {
             let slot = self.table.still(*place)?;
-            (*self.table.get(slot)?.host == *origin.host).then_some(slot)
+            (self.table.get(slot)?.host_key == origin.host_key).then_some(slot)
         });
         all.next().filter(|_| all.next().is_none())
     }
@@ -125,7 +125,7 @@ impl Joiner {
         let same = self.nameless.iter().find_map(|place| {
             let slot = self.table.still(*place)?;
             let live = self.table.get(slot)?;
-            (*live.host == *origin.host && live.session.peer == peer).then_some(slot)
+            (live.host_key == origin.host_key && live.session.peer == peer).then_some(slot)
         });
         let slot = match same {
             Some(slot) if peer.is_some() => slot,
@@ -169,7 +169,7 @@ impl Joiner {
                 let mut all = self.nameless.iter().filter_map(|place| {
                     let slot = self.table.still(*place)?;
                     let live = self.table.get(slot)?;
-                    (*live.host == *origin.host).then_some((slot, live.failure.is_some()))
+                    (live.host_key == origin.host_key).then_some((slot, live.failure.is_some()))
                 });
                 let first = all.next();
                 let over = first.into_iter().chain(all).find(|(_, failed)| *failed).or(first);

@@ -112,7 +112,7 @@ impl Joiner {
                 let at = self.table.still(*place)?;
                 let live = self.table.get(at)?;
                 let fits = live.session.control_pid.is_none()
-                    && *live.host == *origin.host
+                    && live.host_key == origin.host_key
                     && (live.session.peer.is_none() || live.session.peer == peer);
                 fits.then_some(at)
             });
@@ -153,6 +153,9 @@ impl Joiner {
                 if !known {
                     self.change(slot, |session| session.control_pid = Some(control));
                 }
+            }
+            (None, None) => {
+                self.begin(origin, Some(control), Some(ppp));
             }
             _ => {}
         }
@@ -293,7 +296,7 @@ impl Joiner {
     /// The session of a call without pppd, if it is of this host.
     fn call_of(&self, place: Place, origin: &Origin<'_>) -> Option<usize> {
         let slot = self.table.still(place)?;
-        (*self.table.get(slot)?.host == *origin.host).then_some(slot)
+        (self.table.get(slot)?.host_key == origin.host_key).then_some(slot)
     }
 
     pub(super) fn pppd(&mut self, said: Pppd<'_>, origin: &Origin<'_>, tell: &mut Tell<'_>) {

@@ -112,7 +112,8 @@ fn read(reader: &mut Reader<'_>) -> WireResult<Option<Joiner>> {
     }
     let mut slots = Vec::new();
     for _ in 0..count {
-        let Some(live) = live(reader)? else { return Ok(None) };
+        let Some(mut live) = live(reader)? else { return Ok(None) };
+        live.host_key = joiner.table.host_key(&live.host);
         let number = live.session.number;
         slots.push(Place { slot: joiner.table.add(live), number });
     }
@@ -232,6 +233,7 @@ fn live(reader: &mut Reader<'_>) -> WireResult<Option<Live>> {
     Ok(Some(Live {
         session,
         host,
+        host_key: 0,
         program,
         flags,
         phase,

@@ -61,6 +61,8 @@ pub(super) mod flag {
 pub(super) struct Live {
     pub(super) session: Session,
     pub(super) host: Arc<[u8]>,
+    /// [`Table::host_key`] of it.
+    pub(super) host_key: u64,
     pub(super) program: Program,
     pub(super) flags: u16,
     /// How far it came.
@@ -216,8 +218,8 @@ impl Table {
     }
 
     /// Slots of one host.
-    pub(super) fn of_host(&self, host: &[u8]) -> Vec<usize> {
-        let on_it = |live: &Live| *live.host == *host;
+    pub(super) fn of_host(&self, host: u64) -> Vec<usize> {
+        let on_it = |live: &Live| live.host_key == host;
         (0..self.slots.len()).filter(|slot| self.get(*slot).is_some_and(on_it)).collect()
     }
 
@@ -285,8 +287,7 @@ impl Table {
 
     fn keys(&self, slot: usize) -> [Option<(u64, u64)>; 3] {
         let Some(live) = self.get(slot) else { return [None; 3] };
-        let host = self.host_key(&live.host);
-        let session = &live.session;
+        let (host, session) = (live.host_key, &live.session);
         let named = live.program == Program::AccelPpp && !session.if_name.is_empty();
         [
             session.control_pid.map(|pid| self.key(host, Who::Control(pid))),
@@ -295,10 +296,13 @@ impl Table {
         ]
     }
 
-    pub(super) fn remove(&mut self, slot: usize) -> Option<Live> {
+    pub(super) fn remove(&mut self, slot: usize) {
         self.leave(slot);
-        let live = self.slots.get_mut(slot)?.take()?;
-        self.free.push(slot);
-        Some(live)
+        if let Some(live) = self.slots.get_mut(slot)
+            && live.is_some()
+        {
+            *live = None;
+            self.free.push(slot);
+        }
     }
 }
