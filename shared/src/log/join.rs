@@ -121,7 +121,11 @@ impl Joiner {
             return;
         }
         self.last = None;
-        match daemon::repetition(entry.message) {
+        let repetition = match entry.message.first() {
+            Some(b'm') => daemon::repetition(entry.message),
+            _ => None,
+        };
+        match repetition {
             Some((times, message)) => {
                 for _ in 0..times.min(MOST_REPEATED) {
                     self.one(&Origin { message, ..origin }, own_log, tell);

@@ -22,6 +22,9 @@ use stamp::Stamps;
 #[derive(Debug)]
 pub struct Lines {
     stamps: Stamps,
+    /// Stamp of the line before with the blank behind it (RFC 3164), and what
+    /// it means: many lines are written in one second.
+    stamp: Option<([u8; 16], Option<Stamp>)>,
     /// Host of the line before with the blank behind it.
     host: Vec<u8>,
     /// Whether the line before was told, so that its repetition matters.
@@ -33,7 +36,7 @@ impl Lines {
     /// one that is at most a day ahead of `now`, or of the stamps before. To
     /// make one is cheap; where a log is followed, one is made for each look.
     pub fn new(now: Stamp) -> Self {
-        Self { stamps: Stamps::new(now), host: Vec::new(), told: false }
+        Self { stamps: Stamps::new(now), stamp: None, host: Vec::new(), told: false }
     }
 
     /// Tells the entries of a block of whole lines, each ended by LF, that one
@@ -106,10 +109,18 @@ impl Lines {
 
     /// `STAMP HOST TAG[PID]: MESSAGE`.
     fn with_stamp<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
-        let traditional = line[0].is_ascii_alphabetic()
-            && line.len() > 16
-            && (line[3], line[6], line[9], line[12], line[15]) == (b' ', b' ', b':', b':', b' ');
-        let (stamp, rest) = if traditional { (&line[..15], &line[16..]) } else { word(line)? };
+        let head = line.first_chunk::<16>();
+        let known = self.stamp.filter(|(text, _)| head == Some(text));
+        let traditional = head.filter(|head| {
+            known.is_some()
+                || (head[0].is_ascii_alphabetic()
+                    && (head[3], head[6], head[9]) == (b' ', b' ', b':')
+                    && (head[12], head[15]) == (b':', b' '))
+        });
+        let (stamp, rest) = match traditional {
+            Some(head) => (&head[..15], &line[16..]),
+            None => word(line)?,
+        };
         let (host, rest) = match rest.strip_prefix(&self.host[..]) {
             Some(behind) if !self.host.is_empty() => (&rest[..self.host.len() - 1], behind),
             _ => {
@@ -128,8 +139,15 @@ impl Lines {
             }
             None => return None,
         };
-        let at =
-            if traditional { self.stamps.rfc_3164(stamp) } else { self.stamps.rfc_3339(stamp) };
+        let at = match (known, traditional) {
+            (Some((_, at)), _) => at,
+            (None, Some(head)) => {
+                let at = self.stamps.rfc_3164(stamp);
+                self.stamp = Some((*head, at));
+                at
+            }
+            (None, None) => self.stamps.rfc_3339(stamp),
+        };
         Some(Entry { at, host, tag, pid, message: trimmed(message) })
     }
 }
@@ -157,14 +175,16 @@ fn tagged(rest: &[u8]) -> Option<(&[u8], Option<u32>, &[u8])> {
         return Some((tag, None, message));
     }
     let rest = rest.strip_prefix(b"[")?;
-    let mut pid = 0u32;
-    for (at, digit) in rest.iter().enumerate() {
+    let mut pid = 0u64;
+    // No number of a process has more digits than fit.
+    for (at, digit) in rest.iter().take(11).enumerate() {
         if !digit.is_ascii_digit() {
             let message = rest[at..].strip_prefix(b"]:")?;
             let message = message.strip_prefix(b" ").unwrap_or(message);
-            return Some((tag, Some(pid).filter(|_| at > 0), message));
+            let pid = u32::try_from(pid).ok().filter(|_| at > 0)?;
+            return Some((tag, Some(pid), message));
         }
-        pid = pid.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
+        pid = pid * 10 + u64::from(digit - b'0');
     }
     None
 }

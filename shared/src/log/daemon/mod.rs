@@ -50,17 +50,23 @@ fn leading(octets: &[u8]) -> Option<(u64, &[u8])> {
 
 /// An address in dotted decimal and nothing else.
 fn address(octets: &[u8]) -> Option<Ipv4Addr> {
-    let mut parts = [0u8; 4];
-    let mut rest = octets;
-    for (at, part) in parts.iter_mut().enumerate() {
-        if at > 0 {
-            rest = rest.strip_prefix(b".")?;
+    let (mut parts, mut at) = ([0u8; 4], 0);
+    let (mut part, mut digits) = (0u16, 0);
+    for octet in octets {
+        match octet {
+            b'0'..=b'9' if digits < 3 => {
+                part = part * 10 + u16::from(octet - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && at < 3 => {
+                parts[at] = u8::try_from(part).ok()?;
+                (at, part, digits) = (at + 1, 0, 0);
+            }
+            _ => return None,
         }
-        let (number, behind) = leading(rest)?;
-        *part = u8::try_from(number).ok()?;
-        rest = behind;
     }
-    rest.is_empty().then(|| Ipv4Addr::from(parts))
+    parts[3] = u8::try_from(part).ok()?;
+    (at == 3 && digits > 0).then(|| Ipv4Addr::from(parts))
 }
 
 /// How often a message came again, by syslogd's `last message repeated 3 times`.
@@ -87,7 +93,15 @@ mod tests {
             assert_eq!(decimal(bad), None, "{bad:?}");
         }
         assert_eq!(address(b"10.77.0.3"), Some(Ipv4Addr::new(10, 77, 0, 3)));
-        for bad in [&b"10.77.0"[..], b"10.77.0.256", b"10.77.0.3 ", b"10.77.0.3.", b".1.2.3"] {
+        for bad in [
+            &b"10.77.0"[..],
+            b"10.77.0.256",
+            b"10.77.0.3 ",
+            b"10.77.0.3.",
+            b".1.2.3",
+            b"1.2.3.4.5",
+            b"1..2.3",
+        ] {
             assert_eq!(address(bad), None, "{bad:?}");
         }
     }

@@ -102,11 +102,10 @@ impl Joiner {
     }
 
     fn name(&mut self, slot: usize, name: &[u8]) {
-        self.table.leave(slot);
         if let Some(live) = self.table.get_mut(slot) {
             live.call_interface(name);
         }
-        self.table.enter(slot);
+        self.table.bind(slot, Who::Interface(name));
         self.nameless.retain(|place| place.slot != slot);
     }
 

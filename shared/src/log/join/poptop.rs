@@ -144,14 +144,20 @@ impl Joiner {
                 let known = self.table.get(slot).is_some_and(|live| live.session.ppp_pid.is_some());
                 if !known {
                     self.calls.retain(|place| place.slot != slot);
-                    self.change(slot, |session| session.ppp_pid = Some(ppp));
+                    if let Some(live) = self.table.get_mut(slot) {
+                        live.session.ppp_pid = Some(ppp);
+                    }
+                    self.table.bind(slot, Who::Ppp(ppp));
                 }
             }
             (None, Some(slot)) => {
                 let known =
                     self.table.get(slot).is_some_and(|live| live.session.control_pid.is_some());
                 if !known {
-                    self.change(slot, |session| session.control_pid = Some(control));
+                    if let Some(live) = self.table.get_mut(slot) {
+                        live.session.control_pid = Some(control);
+                    }
+                    self.table.bind(slot, Who::Control(control));
                 }
             }
             (None, None) => {
@@ -159,15 +165,6 @@ impl Joiner {
             }
             _ => {}
         }
-    }
-
-    /// Changes what a session is found by.
-    fn change(&mut self, slot: usize, change: impl FnOnce(&mut crate::log::event::Session)) {
-        self.table.leave(slot);
-        if let Some(live) = self.table.get_mut(slot) {
-            change(&mut live.session);
-        }
-        self.table.enter(slot);
     }
 
     /// Gives the control connection of one session to another, and the other's
@@ -202,8 +199,8 @@ impl Joiner {
 
     fn take_control(&mut self, slot: usize) -> Option<Control> {
         let pid = self.table.get(slot)?.session.control_pid?;
-        self.table.leave(slot);
-        let taken = self.table.get_mut(slot).map(|live| {
+        self.table.unbind(slot, Who::Control(pid));
+        self.table.get_mut(slot).map(|live| {
             let control = Control {
                 pid,
                 flags: live.flags & flag::OF_CONTROL,
@@ -218,24 +215,22 @@ impl Joiner {
                 live.session.peer = None;
             }
             control
-        });
-        self.table.enter(slot);
-        taken
+        })
     }
 
     fn put_control(&mut self, slot: usize, control: &Control) {
         let before = self.table.place(slot);
-        self.change(slot, |session| {
+        if let Some(live) = self.table.get_mut(slot) {
+            let session = &mut live.session;
             session.control_pid = Some(control.pid);
             session.peer = session.peer.or(control.peer);
             session.started = session.started.min(control.started).or(session.started);
             session.number = session.number.min(control.number);
-        });
-        if let Some(live) = self.table.get_mut(slot) {
             live.flags |= control.flags;
             live.control_end = control.end;
             live.advance(Phase::Call);
         }
+        self.table.bind(slot, Who::Control(control.pid));
         let after = self.table.place(slot);
         if after != before {
             self.table.renumber(before, after);

@@ -270,15 +270,33 @@ impl Table {
     }
 
     /// Lets a session be found by all that it is known by.
-    pub(super) fn enter(&mut self, slot: usize) {
+    fn enter(&mut self, slot: usize) {
         for key in self.keys(slot).into_iter().flatten() {
             self.index.insert(key, slot);
         }
     }
 
     /// Undoes [`Table::enter`].
-    pub(super) fn leave(&mut self, slot: usize) {
+    fn leave(&mut self, slot: usize) {
         for key in self.keys(slot).into_iter().flatten() {
+            if self.index.get(&key) == Some(&slot) {
+                self.index.remove(&key);
+            }
+        }
+    }
+
+    /// Lets a session be found by one thing more.
+    pub(super) fn bind(&mut self, slot: usize, who: Who<'_>) {
+        if let Some(live) = self.get(slot) {
+            let key = self.key(live.host_key, who);
+            self.index.insert(key, slot);
+        }
+    }
+
+    /// Undoes [`Table::bind`].
+    pub(super) fn unbind(&mut self, slot: usize, who: Who<'_>) {
+        if let Some(live) = self.get(slot) {
+            let key = self.key(live.host_key, who);
             if self.index.get(&key) == Some(&slot) {
                 self.index.remove(&key);
             }
