@@ -32,7 +32,6 @@ use std::time::Instant;
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
 use super::entry::Entry;
-use super::line::Lines;
 use crate::net::file;
 use blocks::{Blocks, Ended};
 use generations::{Generation, Stream, find, generations, is_same, print_at, seek};
@@ -151,8 +150,6 @@ struct Place {
     file: Option<File>,
     /// What was at the path when it was read.
     seen: Option<Look>,
-    /// What the reading of its stamps needs.
-    lines: Option<Lines>,
     /// Named as it is, not found by a pattern.
     named: bool,
 }
@@ -283,7 +280,7 @@ impl Reading<'_> {
 
 impl Place {
     fn new(path: PathBuf, position: Option<Position>, named: bool) -> Self {
-        Self { path, position, file: None, seen: None, lines: None, named }
+        Self { path, position, file: None, seen: None, named }
     }
 
     /// Whether reading would find something.
@@ -380,9 +377,7 @@ impl Place {
         // Before the reading, so that what comes meanwhile is news.
         let look = Look::of(&file.metadata()?);
         let Some(mut stream) = seek(file, position)? else { return Ok(()) };
-        let lines = &mut self.lines;
-        let ended =
-            reading.blocks.read(&mut stream, false, position, lines, reading.deadline, take);
+        let ended = reading.blocks.read(&mut stream, false, position, reading.deadline, take);
         if let Stream::Plain(file) = &stream {
             set_head(file, position)?;
         }
@@ -419,9 +414,7 @@ impl Place {
             return Ok(());
         }
         if let Some(mut stream) = seek(file, position)? {
-            let lines = &mut self.lines;
-            let ended =
-                reading.blocks.read(&mut stream, false, position, lines, reading.deadline, take);
+            let ended = reading.blocks.read(&mut stream, false, position, reading.deadline, take);
             match ended? {
                 Ended::Read => position.look = look,
                 Ended::Late => reading.progress.complete = false,
@@ -450,7 +443,6 @@ impl Place {
                 if !look.is_file_of(live) {
                     return Ok(());
                 }
-                self.lines = None;
                 // Its size tells that it was not read.
                 let begin = Position::new(&self.path, Look { size: 0, ..look });
                 let before = self.position.replace(begin);
@@ -507,8 +499,7 @@ impl Place {
         };
         let rest = held.or(found.and_then(|(_, stream)| stream));
         if let Some(mut stream) = rest {
-            let lines = &mut self.lines;
-            match reading.blocks.read(&mut stream, true, position, lines, deadline, take) {
+            match reading.blocks.read(&mut stream, true, position, deadline, take) {
                 Ok(Ended::Read) => {}
                 Ok(Ended::Late) => return Ended::Late,
                 Err(error) => reading.gap(&self.path, format!("what it was is broken: {error}")),
@@ -523,9 +514,7 @@ impl Place {
                 }
             };
             let mut next = Position::new(&self.path, generation.look);
-            self.lines = None;
-            let lines = &mut self.lines;
-            let ended = reading.blocks.read(&mut stream, true, &mut next, lines, deadline, take);
+            let ended = reading.blocks.read(&mut stream, true, &mut next, deadline, take);
             // An empty one could not be known again.
             if next.offset > 0 {
                 *position = next;

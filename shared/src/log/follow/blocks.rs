@@ -45,11 +45,10 @@ impl Blocks {
         stream: &mut impl Read,
         closed: bool,
         position: &mut Position,
-        lines: &mut Option<Lines>,
         deadline: Instant,
         take: &mut impl FnMut(&Entry<'_>),
     ) -> io::Result<Ended> {
-        let lines = lines.get_or_insert_with(|| Lines::new(now()));
+        let mut lines = Lines::new(now());
         if self.buffer.len() < BLOCK {
             self.buffer.resize(BLOCK, 0);
         }
