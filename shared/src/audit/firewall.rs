@@ -39,7 +39,7 @@ use packet::Packet;
 use rules::{Ruleset, Test, Verdict, state};
 use walk::{Reach, Seen, Spot, walk};
 
-/// Octets of a rule's text that are kept.
+/// Octets of a rule's text, and of a sentence, that are kept.
 const LONGEST_TEXT: usize = 300;
 /// Sentences in [`Firewall::troubles`].
 const MOST_TROUBLES: usize = 16;
@@ -283,12 +283,18 @@ fn judge(rules: &Ruleset) -> Firewall {
     }
 }
 
+/// What is kept of a long text.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_TEXT)]
+}
+
 /// Sentences, each once.
 #[derive(Default)]
 struct Troubles(Vec<String>);
 
 impl Troubles {
-    fn add(&mut self, sentence: String) {
+    fn add(&mut self, mut sentence: String) {
+        sentence.truncate(shortened(&sentence).len());
         if self.0.len() < MOST_TROUBLES && !self.0.contains(&sentence) {
             self.0.push(sentence);
         }

@@ -64,6 +64,12 @@ fn main() -> io::Result<()> {
                 continue;
             }
             writer.write("log_lines", &format!("{daemon}-{name}"), &fs::read(&path)?)?;
+    for (target, extension) in [("nft", "json"), ("iptables_save", "save")] {
+        for path in files(&root.join("tests/fixtures/firewall"), extension)? {
+            let (octets, name) = (fs::read(&path)?, path.file_stem().unwrap_or_default());
+            // The length that a fuzzer is run with.
+            if octets.len() <= 2048 {
+                writer.write(target, &name.to_string_lossy(), &octets)?;
         }
     }
     writer.structured()

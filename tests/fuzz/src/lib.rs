@@ -7,6 +7,9 @@
 //! notifications send, `agentx` what masters do; `log_lines` what the daemons of a
 //! gateway wrote, and callers through them. Beside panics each looks for
 //! what must hold whatever a peer sends; a broken promise is a panic, too.
+//! notifications send, `agentx` what masters do, `firewall` what the rules
+//! of a host may be. Beside panics each looks for what must hold whatever a peer
+//! sends; a broken promise is a panic, too.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +17,7 @@ use pptp_probe as probe;
 
 mod agentx;
 mod decoders;
+mod firewall;
 mod gateway;
 mod inside;
 mod log_lines;
@@ -28,6 +32,7 @@ pub use agentx::agentx;
 pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
 pub use inside::inside;
 pub use log_lines::log_lines;
+pub use firewall::{iptables_save, nft};
 pub use machines::{auth, mppe};
 pub use radius::radius;
 pub use radius_client::radius_client;

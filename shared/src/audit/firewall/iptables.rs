@@ -12,7 +12,7 @@ use super::rules::{
     Base, Effect, Field, Hook, Rule, Ruleset, Test, Value, Verdict, address_type, packet_type,
     prefix, protocol, state, tcp_flag,
 };
-use super::{Backend, LONGEST_TEXT};
+use super::{Backend, shortened};
 
 /// Targets that decide nothing.
 const HARMLESS: &[&str] = &[
@@ -170,16 +170,12 @@ fn take_rule(line: &str, table: usize, into: &mut Ruleset) -> Option<()> {
         return None;
     }
     let chain = words.next()?;
-    let mut end = text.len().min(LONGEST_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
     let mut rule = Rule {
         tests: Vec::new(),
         effects: Vec::new(),
         verdict: Verdict::Continue,
         packets: counted(counters),
-        text: text[..end].into(),
+        text: shortened(text).into(),
     };
     read(&mut words, &mut rule);
     into.chain(table, &chain).rules.push(rule);

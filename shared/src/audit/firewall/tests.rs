@@ -76,7 +76,7 @@ const EXPECTED: &[(&str, [&str; 6], &str)] = &[
     ),
     (
         "control-missing",
-        ["-input policy", "+", "+", "-input policy", "+", "+"],
+        ["-input policy", "+", "+", "+", "+", "+"],
         "established[input 1]",
     ),
     ("gre-missing", ["+", "-input 4", "+", "+", "+", "+"], "needs-helper established[input 1]"),
@@ -194,4 +194,177 @@ fn every_fixture_has_its_answer() {
     let mut expected: Vec<_> = EXPECTED.iter().map(|(name, ..)| *name).collect();
     expected.sort_unstable();
     assert_eq!(names, expected);
+}
+
+/// Of objects as nft lists them.
+fn of_json(rules: &str) -> Firewall {
+    let json = format!("{{\"nftables\": [{rules}]}}");
+    Firewall::of(Some(json.as_bytes()), None).expect("rules")
+}
+
+/// A base chain of `ip t`, hooked at input.
+const INPUT: &str = r#"{"chain": {"family": "ip", "table": "t", "name": "i", "type": "filter",
+    "hook": "input", "prio": 0, "policy": "drop"}}"#;
+
+fn rule(chain: &str, expressions: &str) -> String {
+    format!(
+        r#", {{"rule": {{"family": "ip", "table": "t", "chain": "{chain}", "expr": [{expressions}]}}}}"#
+    )
+}
+
+#[test]
+fn counted_drops_tell_their_packets_and_their_words() {
+    let counted: Vec<_> = of("drop-counted")
+        .drops
+        .into_iter()
+        .map(|place| (place.table, place.packets, place.text))
+        .collect();
+    let drop = "-A INPUT -p tcp -m tcp --dport 1723 -j DROP";
+    assert_eq!(
+        counted,
+        [
+            ("filter".to_owned(), Some(1), drop.to_owned()),
+            ("filter".to_owned(), Some(3), "-A GRE -j DROP".to_owned()),
+        ]
+    );
+    let named = &of("gre-behind-drop").drops[0];
+    assert_eq!(named.packets, Some(3));
+    assert_eq!(named.to_string(), "ip filter input rule 3: meta l4proto { gre, esp } drop");
+}
+
+#[test]
+fn what_iptables_nft_wrote_is_told_in_its_own_words() {
+    let firewall = of("nft-good");
+    assert_eq!(firewall.backends, [Backend::Nft]);
+    assert_eq!(firewall.troubles, [""; 0]);
+    let place = &firewall.helper_rules[0];
+    assert_eq!((&*place.table, place.backend), ("ip raw", Backend::Nft));
+    // Without the text its matches have no more than names.
+    let (nft, _) = read("nft-good");
+    let alone = Firewall::of(nft.as_deref(), None).expect("nft-good");
+    assert!(matches!(alone.control_in, Fate::NotUnderstood(_)), "{:?}", alone.control_in);
+    assert!(alone.troubles.iter().any(|trouble| trouble.contains("xt CT")), "{alone:?}");
+}
+
+#[test]
+fn both_backends_see_a_packet() {
+    let (good, _) = read("good");
+    let (_, bad) = read("rhel-after-reject");
+    let both = Firewall::of(good.as_deref(), bad.as_deref()).expect("both");
+    assert_eq!(both.backends, [Backend::Nft, Backend::Iptables]);
+    assert_eq!(fate(&both.control_in), "-INPUT 4");
+    // What comes as related is accepted there, and the helper makes it so.
+    assert_eq!(fate(&both.gre_in), "+");
+}
+
+#[test]
+fn no_rule_is_no_firewall() {
+    for (nft, iptables) in [(None, None), (None, Some(&b""[..]))] {
+        let firewall = Firewall::of(nft, iptables).expect("nothing");
+        assert_eq!((firewall.backends.len(), firewall.control_in), (0, Fate::Accepted));
+    }
+}
+
+#[test]
+fn half_a_ruleset_tells_nothing() {
+    let (nft, iptables) = read("nft-good");
+    let (nft, iptables) = (nft.expect("nft"), iptables.expect("iptables"));
+    let whole = nft.trim_ascii_end().len();
+    for end in 0..whole {
+        let wrong = Firewall::of(Some(&nft[..end]), None);
+        assert!(wrong.is_err(), "{end} octets");
+    }
+    let commit = iptables.windows(6).rposition(|six| six == b"COMMIT").expect("an end");
+    assert!(Firewall::of(None, Some(&iptables[..commit])).is_err());
+    for garbage in ["*filter\n-X\nCOMMIT\n", "COMMIT\n", "<html>\n", "*filter\n:INPUT\nCOMMIT\n"] {
+        let wrong = Firewall::of(None, Some(garbage.as_bytes())).expect_err(garbage);
+        assert!(wrong.to_string().starts_with("rules of iptables: line "), "{wrong}");
+    }
+    for garbage in ["{}", "[]", "null", "{\"nftables\": {}}"] {
+        assert!(Firewall::of(Some(garbage.as_bytes()), None).is_err(), "{garbage}");
+    }
+}
+
+#[test]
+fn chains_that_lead_into_themselves_are_named() {
+    let jump = |to: &str| format!(r#"{{"jump": {{"target": "{to}"}}}}"#);
+    let rules = [rule("i", &jump("a")), rule("a", &jump("b")), rule("b", &jump("a"))].concat();
+    let firewall = of_json(&format!("{INPUT}{rules}"));
+    assert!(matches!(firewall.control_in, Fate::NotUnderstood(_)), "{:?}", firewall.control_in);
+    assert_eq!(firewall.troubles, ["ip t a: leads into itself, or too deep"]);
+}
+
+#[test]
+fn a_way_through_many_chains_is_found_once() {
+    // Each of 60 chains is jumped to twice: 2^60 ways.
+    let mut rules = INPUT.to_owned();
+    for depth in 0..60 {
+        let from = if depth == 0 { "i".to_owned() } else { format!("c{depth}") };
+        let jump = format!(r#"{{"jump": {{"target": "c{}"}}}}"#, depth + 1);
+        rules.push_str(&rule(&from, &jump).repeat(2));
+    }
+    rules.push_str(&rule("c60", r#"{"accept": null}"#));
+    assert_eq!(of_json(&rules).control_in, Fate::Accepted);
+}
+
+#[test]
+fn large_rulesets_are_told_like_small_ones() {
+    let addresses: Vec<_> =
+        (0..100_000_u32).map(|n| format!("\"{}\"", std::net::Ipv4Addr::from(0x0a00_0000 + n))).collect();
+    let set = format!(
+        r#", {{"set": {{"family": "ip", "table": "t", "name": "s", "type": "ipv4_addr", "elem": [{}]}}}}"#,
+        addresses.join(",")
+    );
+    let listed = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}},
+        "right": "@s"}}, {"drop": null}"#;
+    let one = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}},
+        "right": 22}}, {"accept": null}"#;
+    let accepts = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}},
+        "right": 1723}}, {"accept": null}"#;
+    let rules =
+        [set, rule("i", listed), rule("i", one).repeat(100_000), rule("i", accepts)].concat();
+    let firewall = of_json(&format!("{INPUT}{rules}"));
+    assert_eq!(fate(&firewall.control_in), "?i 1");
+    assert_eq!(fate(&firewall.gre_in), "-i policy");
+    assert_eq!(firewall.troubles, [""; 0]);
+}
+
+#[test]
+fn sets_that_are_looked_up_too_often_are_not_understood() {
+    let addresses = vec!["\"10.0.0.1\""; 20_000].join(",");
+    let set = format!(
+        r#", {{"set": {{"family": "ip", "table": "t", "name": "s", "type": "ipv4_addr", "elem": [{addresses}]}}}}"#
+    );
+    let listed = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}},
+        "right": "@s"}}, {"accept": null}"#;
+    let firewall = of_json(&[INPUT, &set, &rule("i", listed).repeat(300)].concat());
+    assert!(
+        firewall.troubles.contains(&"sets are looked up more often than can be followed".to_owned()),
+        "{:?}",
+        firewall.troubles
+    );
+}
+
+#[test]
+fn hostile_text_is_bounded() {
+    // Nesting beyond what a JSON reader takes, a name of a megabyte, octets
+    // that are no UTF-8, the same chain twice, troubles without end.
+    let deep = format!("{{\"nftables\": {}", "[".repeat(100_000));
+    assert!(Firewall::of(Some(deep.as_bytes()), None).is_err());
+    let long = "x".repeat(1 << 20);
+    let strange = format!(r#"{{"{long}": null}}, {{"drop": null}}"#);
+    let firewall = of_json(&format!("{INPUT}, {INPUT}{}", rule("i", &strange)));
+    let Fate::Dropped(place) = &firewall.control_in else { panic!("{firewall:?}") };
+    assert_eq!(place.text.len(), super::LONGEST_TEXT);
+    assert_eq!(firewall.troubles[0].len(), super::LONGEST_TEXT);
+    let mut text = b"*filter\n:INPUT DROP [0:0]\n:INPUT ACCEPT [0:0]\n".to_vec();
+    for number in 0..1000 {
+        text.extend(format!("-A INPUT -m odd{number} --comment \"").as_bytes());
+        text.extend(b"\xff\xfe\" -j ACCEPT\n");
+    }
+    text.extend(b"COMMIT\n");
+    let firewall = Firewall::of(None, Some(&text)).expect("text");
+    assert_eq!(firewall.troubles.len(), super::MOST_TROUBLES);
+    assert_eq!(fate(&firewall.gre_out), "+");
+    assert_eq!(fate(&firewall.control_in), "!INPUT 1");
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value as Json;
 
-use super::LONGEST_TEXT;
+use super::{LONGEST_TEXT, shortened};
 
 /// Elements of a set that are written.
 const MOST_ELEMENTS: usize = 8;
@@ -27,11 +27,7 @@ pub(super) fn rule(statements: &[Json]) -> String {
             one(kind, value, &mut text);
         }
     }
-    let mut end = text.len().min(LONGEST_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
+    text.truncate(shortened(&text).len());
     text
 }
 
