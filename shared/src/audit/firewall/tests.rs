@@ -155,7 +155,7 @@ const EXPECTED: &[(&str, [&str; 6], &str)] = &[
     (
         "ufw",
         ["+", "-INPUT policy", "+", "+", "?ufw-before-forward 2", "+"],
-        "needs-helper established[ufw-before-input 2, ufw-before-forward 1]",
+        "needs-helper established[ufw-before-forward 1, ufw-before-input 2]",
     ),
 ];
 

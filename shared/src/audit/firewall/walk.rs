@@ -252,7 +252,12 @@ impl Walk<'_> {
             _ => self.packet.input,
         };
         let bound = base.devices.iter().map(|device| interface.is_named(device));
-        let meets = bound.reduce(Match::or).unwrap_or(Match::Yes);
+        // Such a chain has a device, of which nft 1.0.6 says nothing.
+        let otherwise = match base.hook {
+            Hook::Ingress | Hook::Egress => Match::Maybe(Doubt::Varies),
+            _ => Match::Yes,
+        };
+        let meets = bound.reduce(Match::or).unwrap_or(otherwise);
         let spot = Spot { chain: index, rule: None };
         let branch = match meets {
             Match::No => return None,
