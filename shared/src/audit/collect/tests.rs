@@ -151,7 +151,8 @@ fn script_collects_the_same() {
             continue;
         };
         let tar = run.stdout.take().unwrap();
-        let unpack = Command::new("tar").args(["-xf", "-", "-C"]).arg(&place.0).stdin(tar);
+        let mut unpack = Command::new("tar");
+        unpack.args(["-xf", "-", "-C"]).arg(&place.0).stdin(tar);
         assert!(unpack.status().unwrap().success());
         assert!(run.wait().unwrap().success());
         assert!(!place.has_secret(), "{shell:?}");
