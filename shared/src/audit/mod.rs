@@ -20,5 +20,5 @@ pub mod finding;
 pub mod firewall;
 pub mod known;
 pub mod manifest;
-mod sources;
 pub mod rules;
+mod sources;

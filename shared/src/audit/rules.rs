@@ -33,6 +33,9 @@ use accel_ppp::Accel;
 pub use conntrack::{fill_percent, one_way};
 use pppd::Pppd;
 
+const NO_POPTOP: &str = "there is no pptpd";
+const NO_ACCEL_PPP: &str = "there is no accel-ppp";
+
 /// What an audit came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audit {
@@ -78,11 +81,11 @@ fn ask(rule: &Rule, facts: &Facts) -> Vec<Answer> {
     };
     let mut answers = Vec::new();
     if let Some(check) = poptop {
-        let known = facts.poptop.or_object("there is no pptpd");
+        let known = facts.poptop.or_object(NO_POPTOP);
         answers.push(known.and_then(Pppd::new).and_then(|pppd| check(&pppd, facts)));
     }
     if let Some(check) = accel {
-        let known = facts.accel_ppp.or_object("there is no accel-ppp");
+        let known = facts.accel_ppp.or_object(NO_ACCEL_PPP);
         answers.push(known.and_then(Accel::new).and_then(|accel| check(&accel, facts)));
     }
     answers
@@ -100,7 +103,11 @@ impl Audit {
                     broken = true;
                     self.findings.push(found.of(rule));
                 }
-                Err(Objection::Inapplicable(why)) => reason = reason.or(Some(why)),
+                // That the other daemon is not there says less.
+                Err(Objection::Inapplicable(why)) => match reason {
+                    Some(_) if why == NO_ACCEL_PPP => {}
+                    _ => reason = Some(why),
+                },
                 Err(Objection::Unread(what)) => {
                     unread = true;
                     if !self.unread.contains(&what) {

@@ -516,6 +516,13 @@ pub fn demanded(pppd: &Settings) -> Demanded {
             b"nomppe-128" | b"-mppe-128" => demanded.mppe_128 = false,
             b"mppe-stateful" => demanded.stateful = true,
             b"nomppe-stateful" => demanded.stateful = false,
+            // OpenWrt's pppd: mppe required,no40,no56,stateless.
+            b"mppe" => {
+                let has = |word: &[u8]| setting.value().split(|o| *o == b',').any(|w| w == word);
+                demanded.mppe_40 = has(b"required") && !has(b"no40");
+                demanded.mppe_128 = has(b"required") && !has(b"no128");
+                demanded.stateful = !has(b"stateless");
+            }
             b"noccp" | b"-ccp" => demanded.ccp = false,
             _ => {}
         }

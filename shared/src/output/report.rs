@@ -202,6 +202,8 @@ impl Report {
         match &self.conclusion.verdict {
             Some(verdict) if verdict.phase == phase => match verdict.reason {
                 Reason::Threshold => Some(true),
+                // Read, not tried.
+                Reason::SettingHarmful | Reason::SettingInsecure => None,
                 reason => match reason.state() {
                     State::Critical => Some(false),
                     State::Unknown => None,

@@ -7,10 +7,11 @@
 
 use super::accel_ppp::{self, Accel};
 use super::pppd::{self, Pppd};
-use crate::audit::facts::{AccelOption, Facts};
+use crate::audit::facts::{AccelOption, Facts, SecretsFile};
 use crate::audit::finding::{Answer, Broken, Check, Objection, Rule, Severity};
 use crate::gateway::options::Setting;
 use crate::gateway::session::AuthMethod;
+use crate::output::escape;
 use crate::reason::{Phase, Reason};
 
 const DEMAND: &str = "require-mschap-v2 and require-mppe-128";
@@ -101,7 +102,8 @@ pub(super) const RULES: &[Rule] = &[
         should: "encryption has 128 bit",
         harm: "sessions may be encrypted with 40 bit, which is nothing",
         explanation: "require-mppe accepts 40 and 128 bit; require-mppe-128 accepts only the \
-            latter. 40 bit are searched through in hours on one machine. accel-ppp knows only \
+            latter. In OpenWrt's pppd it is `mppe required,no40,no56`. 40 bit are searched through \
+            in hours on one machine. accel-ppp knows only \
             128 bit.",
         check: Check::Daemons(Some(pppd_mppe_40), None),
     },
@@ -155,6 +157,19 @@ pub(super) const RULES: &[Rule] = &[
             what require- options leave; the sample files of pptpd have both side by side, and \
             only the require- line does the work.",
         check: Check::Daemons(Some(refused), None),
+    },
+    Rule {
+        id: "secrets-readable",
+        severity: Severity::Critical,
+        phase: Phase::Auth,
+        reason: Reason::SettingInsecure,
+        should: "files with secrets are for their owner alone",
+        harm: "every local user can read passwords or shared secrets",
+        explanation: "chap-secrets, pap-secrets and the files of RADIUS clients hold passwords \
+            readable. pppd warns of such a file in its log and reads it all the same. \
+            accel-ppp.conf counts where it names a RADIUS server, because the secret is there; \
+            files of a RADIUS client count where pppd has radius.so.",
+        check: Check::Host(secrets),
     },
     Rule {
         id: "debug-log",
@@ -258,7 +273,7 @@ fn pppd_mppe_40(pppd: &Pppd<'_>, _: &Facts) -> Answer {
         (false, false) => Err(Objection::Inapplicable("MPPE is not required")),
         (false, true) => Ok("only 128 bit are accepted".to_owned()),
         (true, _) => {
-            let names = ["require-mppe", "+mppe", "require-mppe-40", "+mppe-40"];
+            let names = ["require-mppe", "+mppe", "require-mppe-40", "+mppe-40", "mppe"];
             let found = pppd.last(&names).map(pppd::shown).unwrap_or_default();
             let broken = Broken::new(found, "require-mppe-128 and nomppe-40");
             let mend =
@@ -331,6 +346,42 @@ fn refused(pppd: &Pppd<'_>, _: &Facts) -> Answer {
     let found = format!("{}, but callers may use it", shown.join(", "));
     let broken = Broken::new(found, "require-mschap-v2, which leaves nothing else");
     Err(broken.mended_by(pppd.set("require-mschap-v2", "")).into())
+}
+
+fn secrets(facts: &Facts) -> Answer {
+    if facts.secrets_files.is_empty() {
+        return Err(Objection::Inapplicable("there is no such file"));
+    }
+    let options = facts.accel_ppp.get().map_or(&[][..], |accel| &accel.options);
+    let has_server =
+        |option: &AccelOption| *option.section == *b"radius" && option.name.ends_with(b"server");
+    let poptop = facts.poptop.get();
+    let has_client = poptop.is_some_and(|poptop| {
+        let mut plugins = poptop.pppd.list.iter().filter(|setting| *setting.name == *b"plugin");
+        plugins.any(|setting| setting.value().ends_with(b"radius.so"))
+    });
+    // A file of accel-ppp's options has a secret only with a RADIUS server in
+    // it. Debian installs that of the client for everybody to read, and empty.
+    let counts = |file: &&SecretsFile| {
+        let is_in = |option: &&AccelOption| *option.file == *file.path.as_bytes();
+        let mut inside = options.iter().filter(is_in).peekable();
+        let is_of_client =
+            file.path.starts_with("/etc/radcli/") || file.path.starts_with("/etc/radiusclient");
+        match inside.peek() {
+            Some(_) => inside.any(has_server),
+            None => has_client || !is_of_client,
+        }
+    };
+    let all = facts.secrets_files.iter().filter(counts);
+    let open: Vec<_> = all.filter(|file| file.mode & 0o004 != 0).collect();
+    if open.is_empty() {
+        return Ok(format!("{} files, none for everybody", facts.secrets_files.len()));
+    }
+    let shown =
+        open.iter().map(|file| format!("{} {:04o}", escape(file.path.as_bytes()), file.mode));
+    let broken = Broken::new(shown.collect::<Vec<_>>().join(", "), "mode 0600");
+    let paths: Vec<_> = open.iter().map(|file| pppd::quoted(file.path.as_bytes())).collect();
+    Err(broken.mended_by(format!("chmod 600 {}", paths.join(" "))).into())
 }
 
 fn logged(pppd: &Pppd<'_>, _: &Facts) -> Answer {

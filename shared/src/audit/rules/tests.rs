@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::audit::facts::{
     AccelOption, AccelPpp, Conntrack, ControlSocket, Interface, KernelVersion, Modules, Poptop,
+    SecretsFile,
 };
 use crate::audit::finding::Severity;
 use crate::audit::firewall::{Backend, Fate, Firewall, Place};
@@ -177,6 +178,10 @@ fn socket(keepalive: bool) -> ControlSocket {
     ControlSocket { peer: SocketAddr::from(([10, 77, 0, 3], 40_000)), keepalive }
 }
 
+fn secrets(mode: u32) -> SecretsFile {
+    SecretsFile { path: "/etc/ppp/chap-secrets".to_owned(), mode, owner: 0 }
+}
+
 /// A host with pptpd on which nothing is wrong.
 fn good() -> Facts {
     Facts {
@@ -184,6 +189,7 @@ fn good() -> Facts {
         kernel: Known::Is(KernelVersion { major: 6, minor: 1 }),
         poptop: poptop(PPTPD, PPPD, 10),
         accel_ppp: Known::Absent,
+        secrets_files: vec![secrets(0o600)],
         tcp_keepalive_time: seconds(7200),
         tcp_keepalive_interval: seconds(75),
         tcp_keepalive_probes: Known::Is(9),
@@ -310,6 +316,26 @@ fn each_change_of_pppd_gives_its_finding_alone() {
     for (changes, id) in table {
         assert_eq!(ids(&pppd(changes)), [*id], "{changes:?}");
     }
+}
+
+#[test]
+fn secrets_are_for_their_owner_and_group() {
+    let found = only(&Facts { secrets_files: vec![secrets(0o644)], ..good() }, "secrets-readable");
+    assert_eq!(found.found, "/etc/ppp/chap-secrets 0644");
+    assert_eq!(found.mend, "chmod 600 /etc/ppp/chap-secrets");
+    assert_eq!(ids(&Facts { secrets_files: vec![secrets(0o640)], ..good() }), [""; 0]);
+    // accel-ppp's own file has a secret where it names a RADIUS server.
+    let mut facts = good_accel();
+    facts.secrets_files[0] =
+        SecretsFile { path: "/etc/accel-ppp.conf".to_owned(), ..secrets(0o644) };
+    assert_eq!(ids(&facts), [""; 0]);
+    facts.accel_ppp = accel_ppp(&format!("{ACCEL}\n[radius]\nserver=192.0.2.10,x"));
+    only(&facts, "secrets-readable");
+    // That of the RADIUS client, where pppd has one.
+    let client = SecretsFile { path: "/etc/radcli/servers".to_owned(), ..secrets(0o644) };
+    assert_eq!(ids(&Facts { secrets_files: vec![client.clone()], ..good() }), [""; 0]);
+    let with_client = pppd(&[("", "plugin /usr/lib/pppd/2.4.9/radius.so")]);
+    only(&Facts { secrets_files: vec![client], ..with_client }, "secrets-readable");
 }
 
 #[test]
@@ -512,6 +538,14 @@ fn auth_alone_accepts_every_method_whatever_is_refused() {
 }
 
 #[test]
+fn openwrt_has_an_option_of_its_own_for_mppe() {
+    let with = |mppe| ids(&pppd(&[("require-mppe-128", mppe)]));
+    assert_eq!(with("mppe required,no40,no56,stateless"), [""; 0]);
+    assert_eq!(with("mppe required,stateless"), ["mppe-40-allowed"]);
+    assert_eq!(with("mppe no40,no56,stateless"), ["mppe-missing"]);
+}
+
+#[test]
 fn keys_need_a_method_that_gives_them() {
     let facts = pppd(&[("require-mschap-v2", "require-pap"), ("refuse-pap\n", "")]);
     assert_eq!(ids(&facts), ["pap-allowed", "mschapv2-missing", "mppe-impossible"]);
@@ -596,6 +630,19 @@ fn host_without_netfilter_is_not_asked_about_it() {
     assert_eq!((audit.findings, audit.unread), (vec![], vec![]));
     let skipped: Vec<_> = audit.inapplicable.iter().map(|(rule, _)| rule.id).collect();
     assert!(skipped.contains(&"conntrack-full") && skipped.contains(&"gre-in-blocked"));
+}
+
+#[test]
+fn reason_is_that_of_the_daemon_that_is_there() {
+    let why = |facts: &Facts, id: &str| {
+        let audit = audit(facts);
+        audit.inapplicable.iter().find(|(rule, _)| rule.id == id).map(|(_, why)| *why)
+    };
+    let facts = accel("lcp-echo-failure=3\n", "");
+    assert_eq!(why(&facts, "lcp-echo-failure-range"), Some("it is not set"));
+    let facts = pppd(&[("lcp-echo-failure 4\n", "")]);
+    assert_eq!(why(&facts, "lcp-echo-failure-range"), Some("it is not set"));
+    assert_eq!(why(&good(), "client-range-missing"), Some("there is no accel-ppp"));
 }
 
 #[test]
