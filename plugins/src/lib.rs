@@ -4,6 +4,7 @@
 pub mod check_pptp_auth;
 pub mod check_pptp_control;
 pub mod check_pptp_gre;
+pub mod check_pptp_host;
 pub mod check_pptp_log;
 pub mod check_pptp_tunnel;
 pub mod check_radius;
