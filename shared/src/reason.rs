@@ -213,9 +213,9 @@ words! {
         /// One user connects again and again.
         Flapping = 72, "flapping";
         /// A setting of the gateway's host makes sessions fail or drop.
-        SettingHarmful = 80, "setting_harmful";
+        SettingHarmful = 73, "setting_harmful";
         /// A setting of the gateway's host weakens security.
-        SettingInsecure = 81, "setting_insecure";
+        SettingInsecure = 74, "setting_insecure";
     }
 }
 

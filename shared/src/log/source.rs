@@ -7,8 +7,8 @@ use std::time::Instant;
 use flate2::Crc;
 
 use super::entry::{Entry, Stamp};
-use super::follow::{self, Follower, Start};
-pub use super::follow::{Gap, MOST_FILES, Progress, Trouble};
+use super::follow::{self, Follower};
+pub use super::follow::{Gap, MOST_FILES, Progress, Start, Trouble};
 use super::journal::{self, Journal};
 use crate::wire::{Error, Reader, Writer};
 
