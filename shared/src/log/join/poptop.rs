@@ -143,11 +143,7 @@ impl Joiner {
             (Some(slot), None) => {
                 let known = self.table.get(slot).is_some_and(|live| live.session.ppp_pid.is_some());
                 if !known {
-                    self.calls.retain(|place| place.slot != slot);
-                    if let Some(live) = self.table.get_mut(slot) {
-                        live.session.ppp_pid = Some(ppp);
-                    }
-                    self.table.bind(slot, Who::Ppp(ppp));
+                    self.bind_ppp(slot, ppp);
                 }
             }
             (None, Some(slot)) => {
@@ -165,6 +161,15 @@ impl Joiner {
             }
             _ => {}
         }
+    }
+
+    /// The call has its pppd.
+    fn bind_ppp(&mut self, slot: usize, ppp: u32) {
+        self.calls.retain(|place| place.slot != slot);
+        if let Some(live) = self.table.get_mut(slot) {
+            live.session.ppp_pid = Some(ppp);
+        }
+        self.table.bind(slot, Who::Ppp(ppp));
     }
 
     /// Gives the control connection of one session to another, and the other's
@@ -276,15 +281,16 @@ impl Joiner {
             | Pppd::Counted { .. } => 0,
             _ => flag::BEGAN,
         };
-        let slot = self.begin(origin, None, Some(pid));
-        self.table.get_mut(slot)?.flags |= begins;
         if begins != 0 {
             // A call that alone has no pppd.
             let mut calls = self.calls.iter().filter_map(|place| self.call_of(*place, origin));
             if let (Some(call), None) = (calls.next(), calls.next()) {
-                self.move_control(call, slot);
+                self.bind_ppp(call, pid);
+                return Some(call);
             }
         }
+        let slot = self.begin(origin, None, Some(pid));
+        self.table.get_mut(slot)?.flags |= begins;
         Some(slot)
     }
 

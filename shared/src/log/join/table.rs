@@ -1,7 +1,7 @@
 //! The sessions that are going on, by their processes and interfaces.
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -176,11 +176,34 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
+/// 2^64 by the golden ratio, odd.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Keys of [`Table`] are hashes already.
+#[derive(Debug, Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = self.0 << 8 | u64::from(*octet);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Table {
     slots: Vec<Option<Live>>,
     free: Vec<usize>,
-    index: HashMap<(u64, u64), usize>,
+    index: HashMap<u64, usize, BuildHasherDefault<Mixed>>,
     /// By age; those that are gone may still be in it.
     order: VecDeque<Place>,
     pub(super) last_number: u64,
@@ -227,13 +250,16 @@ impl Table {
         self.hasher.hash_one(host)
     }
 
-    fn key(&self, host: u64, who: Who<'_>) -> (u64, u64) {
+    /// Host keys are hashes under a secret of this table, so nobody who writes
+    /// into a log can aim at a key.
+    fn key(&self, host: u64, who: Who<'_>) -> u64 {
         let who = match who {
             Who::Control(pid) => 1 << 32 | u64::from(pid),
             Who::Ppp(pid) => 2 << 32 | u64::from(pid),
             Who::Interface(name) => 1 << 63 | self.hasher.hash_one(name),
         };
-        (host, who)
+        let product = u128::from(host ^ who.rotate_left(17)) * u128::from(MULTIPLIER ^ who);
+        (product >> 64) as u64 ^ product as u64
     }
 
     pub(super) fn find(&self, host: u64, who: Who<'_>) -> Option<usize> {
@@ -303,7 +329,7 @@ impl Table {
         }
     }
 
-    fn keys(&self, slot: usize) -> [Option<(u64, u64)>; 3] {
+    fn keys(&self, slot: usize) -> [Option<u64>; 3] {
         let Some(live) = self.get(slot) else { return [None; 3] };
         let (host, session) = (live.host_key, &live.session);
         let named = live.program == Program::AccelPpp && !session.if_name.is_empty();
