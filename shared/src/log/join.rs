@@ -7,7 +7,7 @@
 //! that call's. Where several wait, nothing is claimed until one of the others
 //! tells. The end of a session is told once both processes are over, so that
 //! their entries may come in either order; an entry that does not come is
-//! waited for [`PATIENCE`] by the clock of the log.
+//! waited for five seconds by the clock of the log.
 //!
 //! Processes and interfaces are those of their host: a host that writes into
 //! the same log can pretend much, but only of itself.
