@@ -144,7 +144,8 @@ impl Tree<'_> {
         }
         self.manifest.files += 1;
         let text = self.manifest.text();
-        self.write(Path::new(MANIFEST), text.as_bytes(), None)
+        self.write(Path::new(MANIFEST), text.as_bytes(), None)?;
+        Ok(())
     }
 
     fn daemons(&mut self) -> io::Result<()> {
@@ -222,7 +223,10 @@ impl Tree<'_> {
     ) -> io::Result<()> {
         let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
         match text {
-            Ok(text) if is_plain => self.write(path, &text, written),
+            Ok(text) if is_plain => {
+                self.manifest.files += usize::from(self.write(path, &text, written)?);
+                Ok(())
+            }
             Ok(_) => {
                 self.manifest.unread.insert(path.into(), "its path is not plain".to_owned());
                 Ok(())
@@ -238,22 +242,22 @@ impl Tree<'_> {
         }
     }
 
-    fn write(&mut self, path: &Path, text: &[u8], written: Option<SystemTime>) -> io::Result<()> {
+    /// False where it is there already.
+    fn write(&self, path: &Path, text: &[u8], written: Option<SystemTime>) -> io::Result<bool> {
         let place = self.directory.join(path);
         if let Some(parent) = place.parent() {
             DirBuilder::new().mode(0o700).recursive(true).create(parent)?;
         }
         let mut file = match File::options().write(true).create_new(true).mode(0o600).open(&place) {
             // Named twice.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
             file => file?,
         };
         file.write_all(text)?;
         if let Some(written) = written {
             file.set_modified(written)?;
         }
-        self.manifest.files += 1;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -125,7 +126,7 @@ fn nobody_else_may_read_it_and_nothing_is_overwritten() {
     assert!(place.files().iter().all(|(path, _)| mode(path) == 0o600));
     let deadline = Instant::now() + Duration::from_secs(60);
     let error = collect(&tree.root(), &place.0, deadline).unwrap_err();
-    assert!(error.ends_with(": Directory not empty"), "{error}");
+    assert!(error.ends_with(": directory not empty"), "{error}");
     let error = collect(&tree.root(), Path::new("/proc/none"), deadline).unwrap_err();
     assert!(error.starts_with("cannot collect into /proc/none: "), "{error}");
 }
@@ -133,6 +134,7 @@ fn nobody_else_may_read_it_and_nothing_is_overwritten() {
 #[test]
 fn script_collects_the_same() {
     let tree = strange();
+    tree.change("etc/ppp/peers/isp", |text| *text = b"novj\n".to_vec());
     let script = Place::new("script");
     fs::create_dir(&script.0).unwrap();
     let script_file = script.0.join("collect.sh");
@@ -157,8 +159,7 @@ fn script_collects_the_same() {
         assert!(run.wait().unwrap().success());
         assert!(!place.has_secret(), "{shell:?}");
         let root = Root::new(&place.0);
-        let unread = Manifest::read(&root).unread;
-        assert_eq!(unread.keys().collect::<Vec<_>>(), [Path::new("etc/ppp/../ppp/more")]);
+        assert_eq!(Manifest::read(&root).unread, BTreeMap::new());
         let (here, there) = (gathered(&tree.root()), gathered(&root));
         // Masked to the end of the line, arguments are one word.
         let names = |facts: &facts::Facts| {

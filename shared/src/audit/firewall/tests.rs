@@ -74,11 +74,7 @@ const EXPECTED: &[(&str, [&str; 6], &str)] = &[
         "helper-in helper-out established[input 1, forward 2] helper[prerouting 1, output 1] \
          mss[0 forward 1]",
     ),
-    (
-        "control-missing",
-        ["-input policy", "+", "+", "+", "+", "+"],
-        "established[input 1]",
-    ),
+    ("control-missing", ["-input policy", "+", "+", "+", "+", "+"], "established[input 1]"),
     ("gre-missing", ["+", "-input 4", "+", "+", "+", "+"], "needs-helper established[input 1]"),
     (
         "gre-behind-drop",
@@ -309,8 +305,9 @@ fn a_way_through_many_chains_is_found_once() {
 
 #[test]
 fn large_rulesets_are_told_like_small_ones() {
-    let addresses: Vec<_> =
-        (0..100_000_u32).map(|n| format!("\"{}\"", std::net::Ipv4Addr::from(0x0a00_0000 + n))).collect();
+    let addresses: Vec<_> = (0..100_000_u32)
+        .map(|n| format!("\"{}\"", std::net::Ipv4Addr::from(0x0a00_0000 + n)))
+        .collect();
     let set = format!(
         r#", {{"set": {{"family": "ip", "table": "t", "name": "s", "type": "ipv4_addr", "elem": [{}]}}}}"#,
         addresses.join(",")
@@ -339,7 +336,9 @@ fn sets_that_are_looked_up_too_often_are_not_understood() {
         "right": "@s"}}, {"accept": null}"#;
     let firewall = of_json(&[INPUT, &set, &rule("i", listed).repeat(300)].concat());
     assert!(
-        firewall.troubles.contains(&"sets are looked up more often than can be followed".to_owned()),
+        firewall
+            .troubles
+            .contains(&"sets are looked up more often than can be followed".to_owned()),
         "{:?}",
         firewall.troubles
     );
