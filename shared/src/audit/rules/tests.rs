@@ -360,7 +360,7 @@ fn each_change_of_accel_ppp_gives_its_finding_alone() {
         ("mppe=require", "mppe=prefer", "mppe-missing"),
         ("echo-interval=60", "mppe=allow\necho-interval=60", "mppe-missing"),
         ("mppe=require", "ccp=0\nmppe=require", "mppe-without-ccp"),
-        ("mtu=1400\nmru=1400", "mtu=1480\nmru=1400\n[pptp]\nppp-max-mtu=1480", "mtu-too-large"),
+        ("[ppp]\nmtu=1400", "[pptp]\nppp-max-mtu=1480\n[ppp]\nmtu=1480", "mtu-too-large"),
         ("10.78.0.0/24", "", "client-range-missing"),
         ("dns1=192.168.78.1", "", "dns-missing"),
         ("dns1=192.168.78.1", "dns1=0.0.0.0", "dns-unreachable"),
