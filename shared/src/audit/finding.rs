@@ -130,7 +130,7 @@ impl Broken {
         self
     }
 
-    pub(super) fn as_bad_as(mut self, severity: Severity) -> Self {
+    pub(super) fn with_severity(mut self, severity: Severity) -> Self {
         self.severity = Some(severity);
         self
     }

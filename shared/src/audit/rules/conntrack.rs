@@ -116,7 +116,7 @@ fn fill(facts: &Facts) -> Answer {
     );
     let severity = if percent < FULL { Severity::Warning } else { Severity::Critical };
     let mend = format!("sysctl -w net.netfilter.nf_conntrack_max={advised}");
-    Err(broken.because(sum).mended_by(mend).as_bad_as(severity).into())
+    Err(broken.because(sum).mended_by(mend).with_severity(severity).into())
 }
 
 fn dropped(facts: &Facts) -> Answer {

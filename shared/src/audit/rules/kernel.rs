@@ -82,7 +82,7 @@ fn rp_filter(facts: &Facts) -> Answer {
     if uplinks > 1 {
         broken = broken
             .because(format!("{uplinks} uplinks: answers may leave by the other one"))
-            .as_bad_as(Severity::Warning);
+            .with_severity(Severity::Warning);
     }
     Err(broken.mended_by(mend).into())
 }

@@ -108,7 +108,7 @@ fn judge(
     if set <= room + COMPRESSED {
         broken = broken
             .because(format!("{sum}; {set} fits only with compressed PPP headers"))
-            .as_bad_as(Severity::Info);
+            .with_severity(Severity::Info);
     } else {
         broken = broken.because(format!("{sum}; {set} is {} more", set - room));
     }

@@ -389,7 +389,7 @@ fn logged(pppd: &Pppd<'_>, _: &Facts) -> Answer {
     let password = password.filter(|setting| *setting.name == *b"show-password");
     if let Some(setting) = password {
         let broken = Broken::new(pppd::shown(setting), "hide-password, which is the default")
-            .as_bad_as(Severity::Warning);
+            .with_severity(Severity::Warning);
         return Err(broken.mended_by(pppd.remove(setting)).into());
     }
     match pppd.last(&["debug", "-d"]) {
