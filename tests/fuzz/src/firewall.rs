@@ -33,12 +33,8 @@ fn check(firewall: Result<Firewall, Unreadable>) {
         Fate::Accepted => None,
         Fate::Depends(place) | Fate::Dropped(place) | Fate::NotUnderstood(place) => Some(place),
     });
-    let lists = [
-        &firewall.established_rules,
-        &firewall.helper_rules,
-        &firewall.drops,
-        &firewall.notrack,
-    ];
+    let lists =
+        [&firewall.established_rules, &firewall.helper_rules, &firewall.drops, &firewall.notrack];
     assert!(lists.iter().all(|list| list.len() <= 64));
     let clamps = firewall.mss_clamp.iter().map(|(_, place)| place);
     for place in lists.into_iter().flatten().chain(clamps).chain(deciding) {

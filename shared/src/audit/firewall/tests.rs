@@ -104,7 +104,8 @@ const EXPECTED: &[(&str, [&str; 6], &str)] = &[
     ("established-missing", ["+", "+", "+", "-input policy", "+", "+"], ""),
     ("callers-set", ["?vpn 1", "?input 3", "+", "+", "+", "+"], "established[input 1]"),
     ("output-dropped", ["+", "+", "-output policy", "+", "+", "+"], ""),
-    ("ingress-drop", ["+", "?eth0 1", "+", "+", "+", "+"], ""),
+    // GRE of others is forwarded through that interface, too.
+    ("ingress-drop", ["+", "?eth0 1", "+", "+", "?eth0 1", "?eth0 1"], ""),
     ("number-clamp", ["+", "+", "+", "+", "+", "+"], "mss[1360 forward 1] mss[1360 forward 2]"),
     (
         "firewalld",
@@ -113,7 +114,7 @@ const EXPECTED: &[(&str, [&str; 6], &str)] = &[
     ),
     (
         "openwrt-fw4",
-        ["?accept_from_lan 1", "?input 2", "+", "+", "-handle_reject 1", "+"],
+        ["?accept_from_lan 1", "?input 2", "+", "+", "-handle_reject 2", "+"],
         "helper-in established[input 2, forward 1] helper[helper_lan 1] \
          mss[0 mangle_forward 1] mss[0 mangle_forward 2]",
     ),
@@ -238,7 +239,7 @@ fn what_iptables_nft_wrote_is_told_in_its_own_words() {
     // Without the text its matches have no more than names.
     let (nft, _) = read("nft-good");
     let alone = Firewall::of(nft.as_deref(), None).expect("nft-good");
-    assert!(matches!(alone.control_in, Fate::NotUnderstood(_)), "{:?}", alone.control_in);
+    assert_eq!((fate(&alone.control_in), fate(&alone.gre_in)), ("+".into(), "!INPUT 1".into()));
     assert!(alone.troubles.iter().any(|trouble| trouble.contains("xt CT")), "{alone:?}");
 }
 
@@ -351,10 +352,14 @@ fn hostile_text_is_bounded() {
     let deep = format!("{{\"nftables\": {}", "[".repeat(100_000));
     assert!(Firewall::of(Some(deep.as_bytes()), None).is_err());
     let long = "x".repeat(1 << 20);
-    let strange = format!(r#"{{"{long}": null}}, {{"drop": null}}"#);
-    let firewall = of_json(&format!("{INPUT}, {INPUT}{}", rule("i", &strange)));
-    let Fate::Dropped(place) = &firewall.control_in else { panic!("{firewall:?}") };
-    assert_eq!(place.text.len(), super::LONGEST_TEXT);
+    let strange = format!(r#"{{"{long}": null}}, {{"accept": null}}"#);
+    let logged = format!(r#"{{"log": {{"prefix": "{long}"}}}}, {{"drop": null}}"#);
+    let rules = [rule("i", &strange), rule("i", &logged)].concat();
+    let firewall = of_json(&format!("{INPUT}, {INPUT}{rules}"));
+    assert_eq!(fate(&firewall.control_in), "!i 1");
+    let logged = of_json(&format!("{INPUT}{}", rule("i", &logged)));
+    let Fate::Dropped(place) = &logged.control_in else { panic!("{:?}", logged.troubles) };
+    assert_eq!((place.rule, place.text.len()), (Some(1), super::LONGEST_TEXT));
     assert_eq!(firewall.troubles[0].len(), super::LONGEST_TEXT);
     let mut text = b"*filter\n:INPUT DROP [0:0]\n:INPUT ACCEPT [0:0]\n".to_vec();
     for number in 0..1000 {

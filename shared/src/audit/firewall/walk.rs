@@ -131,10 +131,12 @@ impl End {
 /// All that a chain or a rule can lead to.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ends {
+    /// The first of those that accept, and of those that drop.
     accept: Option<End>,
     drop: Option<End>,
-    /// Whether what ends last is accepted.
-    last: bool,
+    /// What becomes of all that nothing before decides, and whether that is
+    /// accepted.
+    last: Option<(End, bool)>,
     /// Goes on behind the rule, or behind the rule that led to the chain; the
     /// branch on which it does.
     on: Option<Option<Branch>>,
@@ -150,18 +152,19 @@ impl Ends {
     }
 
     fn accepted(end: End) -> Self {
-        Self { accept: Some(end), last: true, ..Self::default() }
+        Self { accept: Some(end), last: Some((end, true)), ..Self::default() }
     }
 
     fn dropped(end: End) -> Self {
-        Self { drop: Some(end), ..Self::default() }
+        Self { drop: Some(end), last: Some((end, false)), ..Self::default() }
     }
 
     /// Anything, for a reason.
     fn anything(spot: Spot) -> Self {
         let branch = Some(Branch { spot, doubt: Doubt::NotUnderstood });
-        let end = Some(End { spot, branch });
-        Self { accept: end, drop: end, on: Some(branch), ..Self::default() }
+        let end = End { spot, branch };
+        let (accept, drop, last) = (Some(end), Some(end), Some((end, false)));
+        Self { accept, drop, last, on: Some(branch), ..Self::default() }
     }
 
     /// The same, come to on a branch.
@@ -169,6 +172,7 @@ impl Ends {
         Self {
             accept: self.accept.map(|end| end.on(branch)),
             drop: self.drop.map(|end| end.on(branch)),
+            last: self.last.map(|(end, accepts)| (end.on(branch), accepts)),
             on: self.on.map(|inner| inner.or(branch)),
             back: self.back.map(|inner| inner.or(branch)),
             ..self
@@ -181,9 +185,7 @@ impl Ends {
 
     /// What another rule of the same chain leads to besides.
     fn add(&mut self, other: Self) {
-        if other.accept.is_some() || other.drop.is_some() {
-            self.last = other.last;
-        }
+        self.last = other.last.or(self.last);
         self.accept = self.accept.or(other.accept);
         self.drop = self.drop.or(other.drop);
         self.back = self.back.or(other.back);
@@ -199,11 +201,13 @@ impl Ends {
     }
 
     fn fate(&self, rules: &Ruleset) -> Fate {
-        let (last, other) = match (self.accept, self.drop) {
-            (None, Some(drop)) => return Fate::Dropped(rules.place(drop.spot)),
-            (_, None) => return Fate::Accepted,
-            (Some(accept), Some(drop)) if self.last => (accept, drop),
-            (Some(accept), Some(drop)) => (drop, accept),
+        let (Some(drop), Some((last, accepts))) = (self.drop, self.last) else {
+            return Fate::Accepted;
+        };
+        let other = match self.accept {
+            None => return Fate::Dropped(rules.place(last.spot)),
+            Some(_) if accepts => drop,
+            Some(accept) => accept,
         };
         let branch = other.branch.or(last.branch);
         // Whether it meets the chain at all decides: then name what is in it.
