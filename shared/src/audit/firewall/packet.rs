@@ -165,7 +165,7 @@ impl Packet {
         }
     }
 
-    /// What a numeric field may be; empty if anything.
+    /// What a numeric field may be.
     fn known(&self, field: Field) -> Numbers {
         match field {
             Field::Protocol => Numbers::One(self.protocol),

@@ -372,3 +372,35 @@ fn hostile_text_is_bounded() {
     assert_eq!(fate(&firewall.gre_out), "+");
     assert_eq!(fate(&firewall.control_in), "!INPUT 1");
 }
+
+#[test]
+fn what_is_without_effect_or_changes_the_way_is_said() {
+    assert_eq!(
+        of("helper-too-early").troubles,
+        ["has no effect on TCP 1723 at this priority: ip raw prerouting rule 1: \
+          tcp dport 1723 ct helper set vpn"]
+    );
+    let troubles = of("not-understood").troubles;
+    assert!(troubles[0].starts_with("\"u32\" is not understood: filter INPUT rule 1: -A INPUT "));
+    assert!(troubles[1].starts_with("\"NFQUEUE\" is not understood: filter INPUT rule 2: "));
+    assert_eq!(troubles.len(), 2);
+    let base = |name: &str, kind: &str, hook: &str| {
+        format!(
+            r#"{{"chain": {{"family": "ip", "table": "t", "name": "{name}", "type": "{kind}",
+                "hook": "{hook}", "prio": -100, "policy": "accept"}}}}, "#
+        )
+    };
+    let to = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}},
+        "right": 1723}}, {"dnat": {"addr": "10.0.0.5"}}"#;
+    let flow = r#"{"flow": {"op": "add", "flowtable": "@f"}}"#;
+    let bases = [base("p", "nat", "prerouting"), base("f", "filter", "forward")].concat();
+    let firewall = of_json(&[&bases, INPUT, &rule("p", to), &rule("f", flow)].concat());
+    assert_eq!(
+        firewall.troubles,
+        [
+            "TCP 1723 may be sent elsewhere by ip t p rule 1: tcp dport 1723 dnat to 10.0.0.5",
+            "forwarded connections skip the chains once they are in a flowtable: \
+             ip t f rule 1: flow add @f",
+        ]
+    );
+}
