@@ -88,7 +88,7 @@ fn each_line_comes_once(name: &str, options: &str, looks: u32) {
         scope.spawn(|| {
             let mut log = scratch.open();
             while !stop.load(Ordering::Relaxed) {
-                let _pen = pen.lock();
+                let pen = pen.lock();
                 if fs::remove_file(&reopen).is_ok() {
                     log = scratch.open();
                 }
@@ -96,6 +96,9 @@ fn each_line_comes_once(name: &str, options: &str, looks: u32) {
                 let line = format!("Nov 21 02:26:41 gateway pptpd[740]: MGR: line {number}\n");
                 log.write_all(line.as_bytes()).unwrap();
                 count.store(number + 1, Ordering::Relaxed);
+                drop(pen);
+                // A log of some thousand lines a second.
+                std::thread::sleep(Duration::from_micros(100));
             }
         });
         let more = || {
