@@ -220,11 +220,16 @@ impl Journal {
         while !running.deaf && running.complaint.len() < LONGEST_COMPLAINT {
             running.listen();
         }
-        if !succeeded && let Some(trouble) = self.judge(&running.complaint, progress) {
+        // Who sees the own entries alone succeeds, with a hint.
+        let complaint = String::from_utf8_lossy(&running.complaint);
+        if let Some(trouble) = denied(&complaint) {
             return Err(trouble);
         }
+        if !succeeded {
+            return self.judge(&complaint, progress).map(|()| false);
+        }
         // The entry of the cursor would have come once more.
-        if succeeded && !running.begun && !self.position.cursor.is_empty() {
+        if !running.begun && !self.position.cursor.is_empty() {
             self.lost(progress);
             self.position.cursor.clear();
         }
@@ -232,28 +237,15 @@ impl Journal {
     }
 
     /// What journalctl failed for; a cursor that it cannot use is given up.
-    fn judge(&mut self, complaint: &[u8], progress: &mut Progress) -> Option<Trouble> {
-        let text = String::from_utf8_lossy(complaint);
-        if text.contains("Failed to seek to cursor") {
+    fn judge(&mut self, complaint: &str, progress: &mut Progress) -> Result<(), Trouble> {
+        progress.complete = false;
+        if complaint.contains("Failed to seek to cursor") {
             self.lost(progress);
             self.position.cursor.clear();
-            progress.complete = false;
-            return None;
+            return Ok(());
         }
-        if ["insufficient permissions", "not seeing messages", "Permission denied"]
-            .iter()
-            .any(|sign| text.contains(sign))
-        {
-            let user = match User::from_uid(geteuid()) {
-                Ok(Some(user)) => user.name,
-                _ => geteuid().to_string(),
-            };
-            return Some(Trouble::Journal(format!(
-                "{user} may not read the journal: run: usermod -aG systemd-journal {user}"
-            )));
-        }
-        let said = escape(text.lines().next().unwrap_or_default().as_bytes());
-        Some(Trouble::Journal(format!("journalctl failed: {said}")))
+        let said = escape(complaint.lines().next().unwrap_or_default().as_bytes());
+        Err(Trouble::Journal(format!("journalctl failed: {said}")))
     }
 
     fn lost(&self, progress: &mut Progress) {
@@ -323,6 +315,21 @@ impl Journal {
         }
         take(&self.fields.entry());
     }
+}
+
+/// Whether journalctl complains that it may not read the journal.
+fn denied(complaint: &str) -> Option<Trouble> {
+    let signs = ["insufficient permissions", "not seeing messages", "Permission denied"];
+    if !signs.iter().any(|sign| complaint.contains(sign)) {
+        return None;
+    }
+    let user = match User::from_uid(geteuid()) {
+        Ok(Some(user)) => user.name,
+        _ => geteuid().to_string(),
+    };
+    Some(Trouble::Journal(format!(
+        "{user} may not read the journal: run: usermod -aG systemd-journal {user}"
+    )))
 }
 
 /// The same entry may have several cursors (sd_journal_test_cursor(3)); boot,

@@ -121,6 +121,10 @@ fn what_keeps_the_journal_from_being_read_is_said_with_its_mend() {
             "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1",
             " may not read the journal: run: usermod -aG systemd-journal ",
         ),
+        (
+            "echo 'Hint: You are currently not seeing messages from other users.' >&2",
+            " may not read the journal: run: usermod -aG systemd-journal ",
+        ),
         ("echo 'a|b' >&2; exit 1", r"journalctl failed: a\x7cb"),
         ("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1", "journalctl failed: xxx"),
     ] {
