@@ -171,7 +171,10 @@ impl Keeper {
         let going_on = kept.witness.forget((log, session.number));
         let mut troubles = going_on.iter().flat_map(|told| &told.troubles);
         let explained = troubles.find(|(what, _)| explains(*what, cause, phase));
-        let text = explained.map_or(word.text, |(_, text)| text.clone());
+        let text = match explained {
+            Some((_, text)) => text.clone(),
+            None => summary(word.what, cause, &word.text).into(),
+        };
         let index = going_on.as_ref().and_then(|told| told.index);
         let until = now.instant + self.config.collect.interval * 2 + SLACK;
         let end = End { session: *session, index, at: word.at, cause, phase, text, until };
@@ -639,6 +642,34 @@ fn explains(what: What, cause: TerminateCause, phase: Phase) -> bool {
         What::AuthFailure => phase == Phase::Auth,
         What::AddressFailure => phase == Phase::Ipcp,
         _ => false,
+    }
+}
+
+/// What a log told of an end in several lines, of which the last one alone
+/// says little.
+fn summary(what: What, cause: TerminateCause, last: &str) -> String {
+    let told = match (what, cause) {
+        (What::CallFailed { phase, reason }, _) => format!("it failed in {phase}: {reason}"),
+        (_, TerminateCause::UserRequest) => "the caller hung up".to_owned(),
+        (_, TerminateCause::LostCarrier) => "the line broke".to_owned(),
+        (_, TerminateCause::LostService) => "the gateway could not go on serving it".to_owned(),
+        (_, TerminateCause::IdleTimeout) => "nothing was sent for too long".to_owned(),
+        (_, TerminateCause::SessionTimeout) => "its time was over".to_owned(),
+        (_, TerminateCause::AdminReset) => "an operator ended it".to_owned(),
+        (_, TerminateCause::NasError) => "the gateway failed".to_owned(),
+        (_, TerminateCause::NasRequest) => "the gateway ended it".to_owned(),
+        (_, TerminateCause::NasReboot) => "the gateway's daemon ended".to_owned(),
+        (_, TerminateCause::LcpTimeout) => "LCP was never agreed".to_owned(),
+        (_, TerminateCause::EchoTimeout) => "LCP echoes stayed unanswered".to_owned(),
+        (_, TerminateCause::GreSilent) => "GRE stopped".to_owned(),
+        (_, TerminateCause::MppeLost) => "encryption could not be kept up".to_owned(),
+        (_, TerminateCause::CtrlReset) => "TCP lost the control connection".to_owned(),
+        (_, TerminateCause::CtrlStop) => "the control connection was stopped".to_owned(),
+        (_, TerminateCause::Unknown) => return last.to_owned(),
+    };
+    match last {
+        "" => told,
+        last => format!("{told}; the log's last word: {last}"),
     }
 }
 

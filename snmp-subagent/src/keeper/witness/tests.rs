@@ -61,7 +61,8 @@ fn end_that_the_log_tells_first_has_its_cause_at_once() {
     assert_eq!(bed.facts().history.len(), 0);
     assert_eq!(kinds(&bed.look([])), [Told::SessionDown]);
     let facts = bed.facts();
-    let expected = (TerminateCause::UserRequest, Phase::Done, "LCP terminated by peer");
+    let text = "the caller hung up; the log's last word: LCP terminated by peer";
+    let expected = (TerminateCause::UserRequest, Phase::Done, text);
     assert_eq!(causes(&facts), [expected]);
     let traffic = facts.history[0].ended.record.session.traffic.unwrap();
     assert_eq!((traffic.octets_in, traffic.octets_out), (7 << 30, 5));
@@ -94,7 +95,8 @@ fn end_of_which_no_log_tells_is_told_when_it_waited_long_enough() {
     let late = LogSession { ppp_pid: None, ..session };
     say(&mut bed, What::SessionDown { cause: TerminateCause::EchoTimeout }, Some(late), "late");
     let facts = bed.facts();
-    assert_eq!(causes(&facts), [(TerminateCause::EchoTimeout, Phase::Done, "late")]);
+    let text = "LCP echoes stayed unanswered; the log's last word: late";
+    assert_eq!(causes(&facts), [(TerminateCause::EchoTimeout, Phase::Done, text)]);
     assert_eq!(facts.history[0].index, history[0].index, "the row is the same");
     assert_eq!(facts.history[0].ended.end, history[0].ended.end, "and did not end later");
 }
