@@ -54,21 +54,52 @@ guest_modules() {
     return $rc
 }
 
-# rsyslog writes each line twice: in the traditional format and with
-# RFC 3339 time stamps (the default of Debian 12).
-guest_syslog() {
-    cat >/run/rsyslog.conf <<CONF
-module(load="imuxsock" SysSock.UseSpecialParser="on")
+# syslog_rules DIRECTORY: rsyslog writes each line twice: in the traditional
+# format and with RFC 3339 time stamps (the default of Debian 12).
+syslog_rules() {
+    cat <<CONF
 global(workDirectory="/run")
 template(name="trad" type="string" string="%timegenerated% %HOSTNAME% %syslogtag%%msg:::sp-if-no-1st-sp%%msg:::drop-last-lf%\n")
-*.* action(type="omfile" file="/run/state/$tb_role.log" template="trad")
-*.* action(type="omfile" file="/run/state/$tb_role.rfc3339.log" template="RSYSLOG_FileFormat")
+*.* action(type="omfile" file="$1.log" template="trad")
+*.* action(type="omfile" file="$1.rfc3339.log" template="RSYSLOG_FileFormat")
 CONF
+}
+
+guest_syslog() {
+    {
+        echo 'module(load="imuxsock" SysSock.UseSpecialParser="on")'
+        syslog_rules "/run/state/$tb_role"
+    } >/run/rsyslog.conf
     if command -v rsyslogd >/dev/null; then
         rsyslogd -f /run/rsyslog.conf -i /run/rsyslogd.pid
     else
         bb syslogd -O "/run/state/$tb_role.log"
     fi
+}
+
+# guest_journal: as in Debian, journald takes what is logged and hands it on to
+# rsyslog. That writes to /var/log too, where it can be rotated, in RFC 5424's
+# format as well. journald wants a control group hierarchy and a machine's number,
+# but no systemd.
+guest_journal() {
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup || return
+    # The host's own may be empty.
+    echo 5b1c2ae05f8e4a9b9f6d1f4f3c2d1e0a >/run/machine-id
+    mount --bind /run/machine-id /etc/machine-id || return
+    mkdir -p /run/systemd/journal /run/systemd/journald.conf.d
+    printf '[Journal]\n%s\n' ForwardToSyslog=yes ReadKMsg=no RateLimitIntervalSec=0 RuntimeMaxUse=16M \
+        >/run/systemd/journald.conf.d/bed.conf
+    {
+        echo 'module(load="imuxsock" SysSock.Name="/run/systemd/journal/syslog" SysSock.UseSpecialParser="on")'
+        echo 'module(load="builtin:omfile" fileGroup="adm" fileCreateMode="0640")'
+        syslog_rules "/run/state/$tb_role"
+        syslog_rules /var/log/gateway | grep action
+        echo '*.* action(type="omfile" file="/var/log/gateway.rfc5424.log" template="RSYSLOG_SyslogProtocol23Format")'
+    } >/run/rsyslog.conf
+    rsyslogd -f /run/rsyslog.conf -i /run/rsyslogd.pid
+    setsid /lib/systemd/systemd-journald </dev/null >/dev/console 2>&1 &
+    wait_until test -S /run/systemd/journal/dev-log || return
+    ln -s /run/systemd/journal/dev-log /dev/log
 }
 
 guest_network() {
@@ -150,6 +181,16 @@ block_tcp() {
 nap() {
     [ -n "${nap_fd:-}" ] || exec {nap_fd}<> <(:)
     read -rt "$1" -u "$nap_fd" || :
+}
+
+# wait_until COMMAND...: up to 5 s.
+wait_until() {
+    local t
+    for ((t = 0; t < 250; t++)); do
+        "$@" && return
+        nap 0.02
+    done
+    return 1
 }
 
 # The command channel: a CGI program that runs the posted script.
