@@ -15,7 +15,9 @@ guest_mounts() {
     mkdir -p /dev/pts /dev/shm
     [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
     mount -t devpts devpts /dev/pts
-    for d in /run /tmp /var/log /etc/ppp; do mount -t tmpfs tmpfs "$d"; done
+    mount -t tmpfs tmpfs /tmp
+    # Whoever else may write there, logrotate does not touch it.
+    for d in /run /var/log /etc/ppp; do mount -t tmpfs -o mode=755 tmpfs "$d"; done
     mkdir -p /run/state /run/lock /run/path
     mount -t hostfs hostfs /run/state -o "$tb_state"
     # shellcheck disable=SC1091
