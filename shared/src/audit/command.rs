@@ -28,8 +28,8 @@ const TICK: Duration = Duration::from_millis(2);
 /// What a program writes.
 ///
 /// # Errors
-/// `PermissionDenied` where it says so, `TimedOut`, and others with the first
-/// line of its complaint.
+/// `PermissionDenied` where it says so, `Unsupported` where the kernel has no
+/// such rules, `TimedOut`, and others with the first line of its complaint.
 pub(super) fn ask(command: &Command, deadline: Instant) -> io::Result<Vec<u8>> {
     let program = installed(command.programs).ok_or_else(|| not_installed(command))?;
     let arguments = command.arguments.iter().map(Into::into).collect::<Vec<OsString>>();
@@ -47,9 +47,13 @@ pub(super) fn ask(command: &Command, deadline: Instant) -> io::Result<Vec<u8>> {
     let line = complaint.lines().next().unwrap_or_default().trim();
     // nft, iptables-nft-save and iptables-legacy-save, in this order.
     let denied = ["Operation not permitted", "Permission denied"];
-    let kind = match denied.iter().any(|words| line.contains(words)) {
-        true => ErrorKind::PermissionDenied,
-        false => ErrorKind::Other,
+    let kind = if denied.iter().any(|words| line.contains(words)) {
+        ErrorKind::PermissionDenied
+    } else if command.knows_nft && line.contains("Invalid argument") {
+        // nfnetlink_rcv_msg() of a kernel that has no nf_tables, to whoever may ask.
+        ErrorKind::Unsupported
+    } else {
+        ErrorKind::Other
     };
     let why = if line.is_empty() { "it failed without a word" } else { line };
     Err(io::Error::new(kind, format!("{}: {why}", command.programs[0])))

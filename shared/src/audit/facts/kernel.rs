@@ -30,14 +30,19 @@ pub struct KernelVersion {
 pub struct Modules {
     /// Loaded now.
     pub loaded: BTreeSet<String>,
-    /// Built into the kernel.
-    pub built_in: BTreeSet<String>,
+    /// Built into the kernel; `None` where no list of them is kept, as in a
+    /// container or on a small host.
+    pub built_in: Option<BTreeSet<String>>,
 }
 
 impl Modules {
-    /// Whether the kernel has it now, loaded or built in.
-    pub fn has(&self, name: &str) -> bool {
-        self.loaded.contains(name) || self.built_in.contains(name)
+    /// Whether the kernel has it now, loaded or built in; `None` where nobody
+    /// can say.
+    pub fn has(&self, name: &str) -> Option<bool> {
+        if self.loaded.contains(name) {
+            return Some(true);
+        }
+        Some(self.built_in.as_ref()?.contains(name))
     }
 }
 
@@ -73,14 +78,8 @@ pub(in crate::audit) fn modules(root: &Root) -> Known<Modules> {
     };
     let path = format!("lib/modules/{release}/modules.builtin");
     let built_in = match root.read(&path, LARGEST) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Known::Unread(Unread {
-                what: "modules built into the kernel".to_owned(),
-                why: format!("there is no /{path}"),
-                mend: String::new(),
-            });
-        }
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return present(Err(error), what),
     };
     let name = |word: &[u8]| String::from_utf8_lossy(word).replace('-', "_");
@@ -94,7 +93,8 @@ pub(in crate::audit) fn modules(root: &Root) -> Known<Modules> {
     let lines = |text: &[u8], of: &dyn Fn(&[u8]) -> Option<String>| {
         text.split(|octet| *octet == b'\n').filter_map(of).collect()
     };
-    Known::Is(Modules { loaded: lines(&loaded, &first), built_in: lines(&built_in, &file) })
+    let built_in = built_in.map(|text| lines(&text, &file));
+    Known::Is(Modules { loaded: lines(&loaded, &first), built_in })
 }
 
 /// Whether the settings of this kernel can be looked at at all, so that one

@@ -63,7 +63,7 @@ pub(super) fn gather<E: Display>(
     let iptables: Vec<&[u8]> =
         [&iptables_nft, &legacy].into_iter().filter_map(Known::get).map(Vec::as_slice).collect();
     let iptables = Some(iptables.concat()).filter(|text| !text.is_empty());
-    let nft = nft.get().map(Vec::as_slice);
+    let nft = nft.get().map(Vec::as_slice).filter(|text| !text.is_empty());
     if nft.is_none() && iptables.is_none() {
         return Known::Absent;
     }
@@ -82,7 +82,7 @@ pub(super) fn gather<E: Display>(
 fn is_possible(command: &Command, root: &Root, modules: &Known<Modules>) -> Known<()> {
     if command.knows_nft {
         return match modules {
-            Known::Is(modules) if !modules.has("nf_tables") => Known::Absent,
+            Known::Is(modules) if modules.has("nf_tables") == Some(false) => Known::Absent,
             _ => Known::Is(()),
         };
     }
@@ -101,6 +101,8 @@ fn answer(command: &Command, root: &Root, deadline: Instant) -> Known<Vec<u8>> {
     if root.is_live() {
         return match ask(command, deadline) {
             Ok(text) => Known::Is(text),
+            // An empty file says so in a collected tree.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Known::Is(Vec::new()),
             Err(error) if command.knows_nft => Known::Unread(unread(&error).or_net_admin(&error)),
             Err(error) => Known::Unread(unread(&error)),
         };

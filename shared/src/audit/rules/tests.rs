@@ -178,6 +178,10 @@ fn socket(keepalive: bool) -> ControlSocket {
     ControlSocket { peer: SocketAddr::from(([10, 77, 0, 3], 40_000)), keepalive }
 }
 
+fn no_modules() -> Modules {
+    Modules { built_in: Some(BTreeSet::new()), ..Modules::default() }
+}
+
 fn secrets(mode: u32) -> SecretsFile {
     SecretsFile { path: "/etc/ppp/chap-secrets".to_owned(), mode, owner: 0 }
 }
@@ -194,7 +198,7 @@ fn good() -> Facts {
         tcp_keepalive_interval: seconds(75),
         tcp_keepalive_probes: Known::Is(9),
         control_sockets: Known::Is(vec![socket(false)]),
-        modules: Known::Is(Modules::default()),
+        modules: Known::Is(no_modules()),
         conntrack: Known::Is(tracked()),
         ip_forward: Known::Is(true),
         interfaces: Known::Is(vec![interface("eth0", 1500), interface("ppp0", 1396)]),
@@ -458,12 +462,14 @@ fn helper_is_needed_only_where_gre_depends_on_it() {
         })
     };
     let loaded = |facts| {
-        let modules =
-            Modules { loaded: ["nf_conntrack_pptp".to_owned()].into(), ..Default::default() };
+        let modules = Modules { loaded: ["nf_conntrack_pptp".to_owned()].into(), ..no_modules() };
         Facts { modules: Known::Is(modules), ..facts }
     };
     let found = only(&needs(|_| {}), "gre-helper-missing");
     assert_eq!(found.mend, "nft insert rule inet filter input meta l4proto gre accept");
+    // Who has no list of what is built in still knows that no rule assigns it.
+    let unlisted = Facts { modules: Known::Is(Modules::default()), ..needs(|_| {}) };
+    only(&unlisted, "gre-helper-missing");
     let found = only(&loaded(needs(|_| {})), "gre-helper-missing");
     assert!(found.found.ends_with("that the module is loaded is not enough"));
     assert_eq!(ids(&needs(|wall| wall.helper_in_prerouting = true)), [""; 0]);
@@ -473,7 +479,7 @@ fn helper_is_needed_only_where_gre_depends_on_it() {
     let by_itself = Conntrack { helper_by_itself: Known::Is(true), ..tracked() };
     old.conntrack = Known::Is(by_itself);
     assert_eq!(ids(&old), [""; 0]);
-    old.modules = Known::Is(Modules::default());
+    old.modules = Known::Is(no_modules());
     only(&old, "gre-helper-missing");
 }
 
