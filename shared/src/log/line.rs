@@ -85,12 +85,15 @@ impl Lines {
         let (pid, rest) = word(rest)?;
         let (_message_id, rest) = word(rest)?;
         let message = behind_structured_data(rest)?;
+        let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
+        // rsyslog keeps the blank that stood behind the tag of RFC 3164.
+        let message = message.strip_prefix(b" ").unwrap_or(message);
         Some(Entry {
             at: self.stamps.rfc_3339(stamp),
             host: if host == b"-" { b"" } else { host },
             tag,
             pid: process(pid),
-            message: trimmed(message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message)),
+            message: trimmed(message),
         })
     }
 
@@ -255,6 +258,7 @@ mod tests {
             "2026-11-21T02:26:41Z gateway pppd[762]: ",
             "<29>2026-11-21T02:26:41Z gateway pppd[762]: ",
             "<29>1 2026-11-21T02:26:41Z gateway pppd 762 - - ",
+            "<29>1 2026-11-21T02:26:41Z gateway pppd 762 - -  ",
             "<29>1 2026-11-21T02:26:41Z gateway pppd 762 ID7 - \u{feff}",
             "<29>1 2026-11-21T02:26:41Z gateway pppd 762 - [a x=\"]\\\" b\"][b] ",
             "2026-11-21T02:26:41Z gateway daemon.notice pppd[762]: ",

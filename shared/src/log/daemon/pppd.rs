@@ -111,7 +111,8 @@ pub(in crate::log) fn said(message: &[u8]) -> Option<Said<'_>> {
             b"Modem hangup" => Some(Said::Hangup),
             b"MPPE disabled" | b"MPPE disabled, closing LCP" => Some(Said::MppeDown),
             _ if message.starts_with(b"MPPE required") => {
-                Some(Said::MppeFailed(if message == b"MPPE required but peer refused" {
+                // "refused" or "negotiation failed".
+                Some(Said::MppeFailed(if message.starts_with(b"MPPE required but peer ") {
                     Reason::MppeRequired
                 } else {
                     Reason::MppeRefused
@@ -401,6 +402,10 @@ mod tests {
                 Some(Said::LcpAcked { ours: false, method: Some(AuthMethod::MsChapV2) }),
             ),
             ("MPPE required but peer refused", Some(Said::MppeFailed(Reason::MppeRequired))),
+            (
+                "MPPE required but peer negotiation failed",
+                Some(Said::MppeFailed(Reason::MppeRequired)),
+            ),
             (
                 "MPPE required, but MS-CHAP[v2] auth not performed.",
                 Some(Said::MppeFailed(Reason::MppeRefused)),
