@@ -7,14 +7,14 @@
 //!
 //! | module | what lives there |
 //! | --- | --- |
-//! | [`pppd`], [`accel_ppp`] | the options of a daemon as that daemon takes them |
-//! | [`keepalive`] | LCP echoes, and what else ends a session |
-//! | [`security`] | authentication and encryption |
-//! | [`mtu`] | sizes of packets inside and outside |
-//! | [`pool`] | addresses and name servers for callers |
-//! | [`kernel`] | forwarding, reverse-path filter, TCP keepalive |
-//! | [`conntrack`] | the table of tracked connections |
-//! | [`firewall`] | what becomes of TCP 1723, GRE and answers |
+//! | `pppd`, `accel_ppp` | the options of a daemon as that daemon takes them |
+//! | `keepalive` | LCP echoes, and what else ends a session |
+//! | `security` | authentication and encryption |
+//! | `mtu` | sizes of packets inside and outside |
+//! | `pool` | addresses and name servers for callers |
+//! | `kernel` | forwarding, reverse-path filter, TCP keepalive |
+//! | `conntrack` | the table of tracked connections |
+//! | `firewall` | what becomes of TCP 1723, GRE and answers |
 
 pub(super) mod accel_ppp;
 mod conntrack;

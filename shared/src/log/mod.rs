@@ -4,7 +4,7 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`entry`] | one entry: who wrote what, and when |
-//! | [`line`] | lines of a file to entries |
+//! | [`mod@line`] | lines of a file to entries |
 //! | [`daemon`] | what the daemons and the kernel say, each sentence as a value |
 //! | [`follow`] | log files, read from a kept position on, through rotations |
 //! | [`journal`] | the journal of systemd, likewise |
