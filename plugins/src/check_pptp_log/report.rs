@@ -133,6 +133,10 @@ pub(super) fn report(seen: &Seen, given: &Thresholds, max_age: Option<u64>, leas
         (None, _) => Report::ok(headline),
     };
     report = describe(report, seen, &figures, &metrics);
+    if seen.events == 0 && seen.troubles.len() >= seen.logs.len() {
+        // Zeros would say that nothing happened.
+        return report;
+    }
     metrics.into_iter().fold(report, Report::metric)
 }
 
@@ -231,14 +235,24 @@ impl<'a> Figures<'a> {
     }
 
     fn summary(&self, seen: &Seen) -> String {
+        let (span, open) = (&seen.span, seen.open);
+        if self.counts.iter().all(|count| *count == 0) {
+            let logs = seen.logs.join(" ");
+            return format!("no calls and no events in {span} in {logs}, {open} open");
+        }
+        // What most ends and failures are, though they may be few.
+        let ends =
+            self.dominant().map(|(cause, count)| format!(" ({count} by {})", blame(cause).2));
+        let failures = self.failures.first();
+        let failures = failures.map(|((_, reason), count)| format!(" ({count} {reason})"));
         format!(
-            "{} sessions opened, {} ended, {} failed of {} calls in {}, {} are open",
-            self.count("sessions_opened"),
+            "{} opened, {} ended{}, {} of {} failed{} in {span}, {open} open",
+            quantity(self.count("sessions_opened"), "session"),
             self.count("sessions_ended"),
+            ends.unwrap_or_default(),
             self.count("calls_failed"),
-            self.calls(),
-            seen.span,
-            seen.open
+            quantity(self.calls(), "call"),
+            failures.unwrap_or_default(),
         )
     }
 }
@@ -305,6 +319,11 @@ fn metrics(seen: &Seen, figures: &Figures<'_>, thresholds: &Thresholds, least: u
     metrics
 }
 
+/// `1 call`, `2 calls`.
+fn quantity(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// What the first line says of a metric outside its range.
 struct Situation {
     phase: Phase,
@@ -321,24 +340,31 @@ fn situation(label: &str, seen: &Seen, figures: &Figures<'_>) -> Option<Situatio
     let (phase, reason, headline) = match label {
         "conntrack_full" => {
             let text = format!(
-                "the kernel says {count} times in {span} that its table of connections is full"
+                "the kernel says {} in {span} that its table of connections is full",
+                quantity(count, "time")
             );
             (Phase::Gre, Reason::ConntrackFull, text)
         }
         "server_stops" => {
-            let text = format!("the daemon ended {count} times in {span}");
+            let text = format!("the daemon ended {} in {span}", quantity(count, "time"));
             (Phase::Control, Reason::Stopped, text)
         }
         "pool_exhausted" => {
-            let text = format!("{count} callers were turned away in {span}: all places are taken");
+            let callers = quantity(count, "caller");
+            let text = format!("{callers} turned away in {span}: all places are taken");
             (Phase::Call, Reason::CallRefused, text)
         }
         "radius_errors" => {
-            let text = format!("RADIUS failed {count} times in {span}");
-            (Phase::Auth, Reason::RadiusSilent, text)
+            let of_radius =
+                |reason| matches!(reason, Reason::RadiusSilent | Reason::RadiusSecretMismatch);
+            let mut reasons = figures.failures.iter().map(|((_, reason), _)| *reason);
+            let reason = reasons.find(|reason| of_radius(*reason)).unwrap_or(Reason::RadiusSilent);
+            let times = quantity(count, "time");
+            (Phase::Auth, reason, format!("RADIUS failed {times} in {span}: {}", reason.meaning()))
         }
         "control_refused" => {
-            let text = format!("{count} control connections were refused in {span}{refused}");
+            let text =
+                format!("{} refused in {span}{refused}", quantity(count, "control connection"));
             (Phase::Control, Reason::ControlRefused, text)
         }
         "source_failures" => {
@@ -350,19 +376,25 @@ fn situation(label: &str, seen: &Seen, figures: &Figures<'_>) -> Option<Situatio
                 [(user, _)] => format!(", as {}", escape(user)),
                 users => format!(", under {} names", users.len()),
             };
-            let text = format!("{bound}{count} failures from {source} in {span}{names}");
+            let text =
+                format!("{bound}{} from {source} in {span}{names}", quantity(*count, "failure"));
             (Phase::Auth, Reason::RepeatedFailures, text)
         }
         "user_failures" => {
             let (user, count) = figures.users.first()?;
             let from =
                 figures.mostly_from(|record| record.user() == *user && (failure(record).is_some()));
-            let text = format!("{bound}{count} failures of {} in {span}{from}", escape(user));
+            let text = format!(
+                "{bound}{} of {} in {span}{from}",
+                quantity(*count, "failure"),
+                escape(user)
+            );
             (Phase::Auth, Reason::RepeatedFailures, text)
         }
         "user_flaps" => {
             let (user, count) = figures.flaps?;
-            let text = format!("{bound}{count} sessions of {} in {span}", escape(user));
+            let text =
+                format!("{bound}{} of {} in {span}", quantity(count, "session"), escape(user));
             (Phase::Data, Reason::Flapping, text)
         }
         "cause_share" => {
@@ -387,28 +419,29 @@ fn situation(label: &str, seen: &Seen, figures: &Figures<'_>) -> Option<Situatio
         }
         "auth_failures" => {
             let from = figures.mostly_from(|record| record.what == What::AuthFailure);
-            let text = format!("{count} logins failed in {span}{from}");
+            let text = format!("{} failed in {span}{from}", quantity(count, "login"));
             (Phase::Auth, Reason::AuthRejected, text)
         }
         "lcp_timeouts" => {
             let from = figures.mostly_from(|record| {
                 failure(record).is_some_and(|(phase, _)| phase == Phase::Lcp)
             });
-            let text = format!("{count} callers did not answer LCP in {span}{from}");
+            let text = format!("{} did not answer LCP in {span}{from}", quantity(count, "caller"));
             (Phase::Lcp, Reason::Silent, text)
         }
         "mppe_failures" => {
-            let text = format!("MPPE failed {count} times in {span}");
+            let text = format!("MPPE failed {} in {span}", quantity(count, "time"));
             (Phase::Ccp, Reason::MppeRefused, text)
         }
         "address_failures" => {
-            let text = format!("{count} callers got no address in {span}");
+            let text = format!("{} got no address in {span}", quantity(count, "caller"));
             (Phase::Ipcp, Reason::NoAddress, text)
         }
         "echo_timeouts" => {
             let cause = TerminateCause::EchoTimeout;
             let from = figures.mostly_from(|record| record.what == What::SessionDown { cause });
-            let text = format!("{count} callers stopped answering LCP echoes in {span}{from}");
+            let callers = quantity(count, "caller");
+            let text = format!("{callers} stopped answering LCP echoes in {span}{from}");
             (Phase::Lcp, Reason::LcpEchoSilent, text)
         }
         "log_age" => {

@@ -94,8 +94,19 @@ fn ok_line_sums_up() {
         .with(31, What::SessionUp, "", "")
         .ended(29, TerminateCause::UserRequest, "203.0.113.7")
         .failed(2, Phase::Auth, Reason::AuthRejected, "alice", "203.0.113.8");
-    let expected = "31 sessions opened, 29 ended, 2 failed of 33 calls in 15 min, 12 are open";
+    let expected = "31 sessions opened, 29 ended, 2 of 33 calls failed (2 auth_rejected) in \
+                    15 min, 12 open";
     assert_eq!(story.judged(), (State::Ok, expected.to_owned()));
+    let story = Story::new().with(1, What::SessionUp, "", "").ended(
+        1,
+        TerminateCause::EchoTimeout,
+        "203.0.113.7",
+    );
+    let expected = "1 session opened, 1 ended (1 by LCP echo failure), 0 of 1 call failed in \
+                    15 min, 12 open";
+    assert_eq!(story.judged(), (State::Ok, expected.to_owned()));
+    let expected = "no calls and no events in 15 min in /var/log/syslog, 12 open";
+    assert_eq!(Story::new().judged(), (State::Ok, expected.to_owned()));
 }
 
 #[test]
@@ -194,10 +205,18 @@ fn what_the_gateway_runs_out_of_stands_before_what_follows_from_it() {
                     [gre/conntrack_full]";
     assert_eq!(story.judged(), critical(expected));
     let story = Story::new().with(3, What::PoolExhausted, "", "");
-    let expected = "3 callers were turned away in 15 min: all places are taken [call/call_refused]";
+    let expected = "3 callers turned away in 15 min: all places are taken [call/call_refused]";
     assert_eq!(story.judged(), warning(expected));
     let story = Story::new().with(11, What::RadiusError, "", "");
-    assert_eq!(story.judged(), critical("RADIUS failed 11 times in 15 min [auth/radius_silent]"));
+    let (state, text) = story.judged();
+    assert!(text.starts_with("RADIUS failed 11 times in 15 min: "), "{text}");
+    assert!(text.ends_with("[auth/radius_silent]"), "{text}");
+    assert_eq!(state, State::Critical);
+    let (phase, reason) = (Phase::Auth, Reason::RadiusSecretMismatch);
+    let story = Story::new().with(1, What::RadiusError, "", "").failed(1, phase, reason, "", "");
+    let (_, text) = story.judged();
+    assert!(text.starts_with("RADIUS failed 1 time in 15 min: "), "{text}");
+    assert!(text.ends_with("[auth/radius_secret_mismatch]"), "{text}");
 }
 
 #[test]
@@ -285,7 +304,9 @@ fn trouble_is_unknown_but_hides_no_fault() {
     let trouble = || vec![Problem::local("cannot read x".to_owned())];
     let seen = Seen { troubles: trouble(), ..Story::new().seen() };
     let expected = (State::Unknown, "cannot read x [resolve/local]".to_owned());
-    assert_eq!(line(&report(&seen, &Thresholds::new(), None, 10)), expected);
+    let nothing = report(&seen, &Thresholds::new(), None, 10);
+    assert_eq!(line(&nothing), expected);
+    assert_eq!(nothing.metrics().len(), 0, "zeros would say that nothing happened");
     let story = Story::new().ended(10, TerminateCause::EchoTimeout, "203.0.113.7");
     let seen = Seen { troubles: trouble(), ..story.seen() };
     let report = report(&seen, &Thresholds::new(), None, 10);
@@ -298,7 +319,7 @@ fn remarks_stand_in_the_first_line() {
     let remarks = vec!["the state is damaged".to_owned()];
     let seen = Seen { remarks, future: 2, gaps: vec!["g".to_owned()], ..Story::new().seen() };
     let report = report(&seen, &Thresholds::new(), None, 10);
-    assert!(report.headline().ends_with("12 are open; the state is damaged"));
+    assert!(report.headline().ends_with("12 open; the state is damaged"));
     let details: Vec<_> = report.details().iter().map(|(_, text)| text.as_str()).collect();
     assert!(details.contains(&"entries may be lost: g"));
     assert!(details.iter().any(|text| text.starts_with("2 events have a stamp later")));
