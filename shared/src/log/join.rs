@@ -7,7 +7,8 @@
 //! that call's. Where several wait, nothing is claimed until one of the others
 //! tells. The end of a session is told once both processes are over, so that
 //! their entries may come in either order; an entry that does not come is
-//! waited for five seconds by the clock of the log.
+//! waited for five seconds by the clock of the log, and tells nothing a second
+//! time if it comes within a minute after all.
 //!
 //! Processes and interfaces are those of their host: a host that writes into
 //! the same log can pretend much, but only of itself.
@@ -32,7 +33,9 @@ use table::{Live, Place, Table, Who, cut, flag};
 
 /// Time that an entry of the other process may come later, microseconds.
 const PATIENCE: u64 = 5_000_000;
-/// Calls without a pppd, and connections of accel-ppp without an interface,
+/// Time that such an entry is still known for one that comes too late.
+const LATE: u64 = 60_000_000;
+/// Calls without a pppd, sessions that were not waited for, and connections of accel-ppp without an interface,
 /// that are looked through at most.
 const MOST_LOOSE: usize = 256;
 /// Repetitions of one entry that are counted at most.
@@ -60,6 +63,18 @@ struct Last {
     place: Option<Place>,
 }
 
+/// A session that is told already, of which entries may yet come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct GivenUp {
+    host: Arc<[u8]>,
+    host_key: u64,
+    ppp_pid: u32,
+    /// Whether its control connection is not known.
+    without_control: bool,
+    peer: Option<IpAddr>,
+    at: Stamp,
+}
+
 /// Sessions that are going on, and what the entries so far told of them.
 /// Bounded: the oldest make room.
 #[derive(Debug, Default)]
@@ -75,6 +90,8 @@ pub struct Joiner {
     calls: Vec<Place>,
     /// Sessions that wait for the entries of another process.
     waiting: VecDeque<Place>,
+    /// Sessions of a pppd that were told although not all had spoken.
+    given_up: VecDeque<GivenUp>,
     /// Connections of accel-ppp without an interface.
     nameless: Vec<Place>,
     /// `USER: authentication failed`, which accel-ppp writes twice.
@@ -293,8 +310,33 @@ impl Joiner {
             pid: live.session.ppp_pid.or(live.session.control_pid),
             message: b"",
         };
+        if let Some(ppp_pid) = live.session.ppp_pid
+            && live.has(flag::PPP_SEEN)
+        {
+            let given_up = GivenUp {
+                host: Arc::clone(&host),
+                host_key: live.host_key,
+                ppp_pid,
+                without_control: live.session.control_pid.is_none(),
+                peer: live.session.peer,
+                at,
+            };
+            if self.given_up.len() >= MOST_LOOSE {
+                self.given_up.pop_front();
+            }
+            self.given_up.push_back(given_up);
+        }
         self.end(slot, &origin, tell);
         self.table.remove(slot);
+    }
+
+    /// Where a session is that was given up lately on the host of an entry.
+    fn given_up(&self, origin: &Origin<'_>, is: impl Fn(&GivenUp) -> bool) -> Option<usize> {
+        self.given_up.iter().position(|session| {
+            session.host_key == origin.host_key
+                && origin.at.abs_diff(session.at) < LATE
+                && is(session)
+        })
     }
 
     /// From now on a session waits for the entries of its other process.

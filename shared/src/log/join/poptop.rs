@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::table::{Place, Who, flag};
-use super::{Joiner, MOST_LOOSE, Origin, Tell};
+use super::{GivenUp, Joiner, MOST_LOOSE, Origin, Tell};
 use crate::gateway::tracker::TerminateCause;
 use crate::log::daemon::pppd::{self, Said as Pppd};
 use crate::log::daemon::pptpd::{ControlEnd, Said as Pptpd};
@@ -119,6 +119,12 @@ impl Joiner {
             if let Some(loose) = loose {
                 self.move_control(slot, loose);
                 slot = loose;
+            } else {
+                let alone = |session: &GivenUp| session.without_control;
+                let known = self.given_up(origin, |session| alone(session) && session.peer == peer);
+                let any =
+                    || self.given_up(origin, |session| alone(session) && session.peer.is_none());
+                self.told_already(slot, known.or_else(any));
             }
         }
         let Some(live) = self.table.get(slot) else { return };
@@ -142,7 +148,10 @@ impl Joiner {
             (Some(from), Some(to)) if from != to => self.move_control(from, to),
             (Some(slot), None) => {
                 let known = self.table.get(slot).is_some_and(|live| live.session.ppp_pid.is_some());
-                if !known {
+                let told = self.given_up(origin, |session| session.ppp_pid == ppp);
+                if told.is_some() {
+                    self.told_already(slot, told);
+                } else if !known {
                     self.bind_ppp(slot, ppp);
                 }
             }
@@ -160,6 +169,17 @@ impl Joiner {
                 self.begin(origin, Some(control), Some(ppp));
             }
             _ => {}
+        }
+    }
+
+    /// What became of a call was told with a pppd that was given up: it is none
+    /// any more.
+    fn told_already(&mut self, slot: usize, given_up: Option<usize>) {
+        let Some(given_up) = given_up else { return };
+        self.given_up.remove(given_up);
+        self.calls.retain(|place| place.slot != slot);
+        if let Some(live) = self.table.get_mut(slot) {
+            live.flags &= !flag::CALLED;
         }
     }
 
@@ -281,6 +301,16 @@ impl Joiner {
             | Pppd::Counted { .. } => 0,
             _ => flag::BEGAN,
         };
+        let told = self.given_up(origin, |session| session.ppp_pid == pid);
+        if begins == 0 && told.is_some() {
+            return None;
+        }
+        if matches!(said, Pppd::Starts)
+            && let Some(told) = told
+        {
+            // Its number is used again.
+            self.given_up.remove(told);
+        }
         if begins != 0 {
             // A call that alone has no pppd.
             let mut calls = self.calls.iter().filter_map(|place| self.call_of(*place, origin));

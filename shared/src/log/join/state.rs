@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::table::{Live, MOST, Place};
-use super::{Joiner, Last};
+use super::{GivenUp, Joiner, Last, MOST_LOOSE};
 use crate::gateway::session::{AuthMethod, Encryption};
 use crate::gateway::tracker::TerminateCause;
 use crate::log::daemon::pptpd::ControlEnd;
@@ -14,7 +14,7 @@ use crate::reason::{Phase, Reason};
 use crate::wire::{Reader, Result as WireResult, Writer};
 
 /// Of this form.
-const VERSION: u32 = 0x504a_0001;
+const VERSION: u32 = 0x504a_0002;
 
 const PROGRAMS: [Program; 4] = [Program::Pptpd, Program::Pppd, Program::AccelPpp, Program::Kernel];
 const METHODS: [AuthMethod; 6] = [
@@ -83,6 +83,10 @@ impl Joiner {
             &mut writer,
             self.waiting.iter().filter(|place| self.table.still(**place).is_some()),
         );
+        writer.u32(u32::try_from(self.given_up.len()).unwrap_or(u32::MAX));
+        for session in &self.given_up {
+            put_given_up(&mut writer, session);
+        }
         writer.finish()
     }
 
@@ -127,6 +131,15 @@ fn read(reader: &mut Reader<'_>) -> WireResult<Option<Joiner>> {
     let Some(nameless) = places(reader, &place)? else { return Ok(None) };
     let Some(waiting) = places(reader, &place)? else { return Ok(None) };
     (joiner.calls, joiner.nameless, joiner.waiting) = (calls, nameless, waiting.into());
+    let count = reader.u32()?;
+    if count as usize > MOST_LOOSE {
+        return Ok(None);
+    }
+    for _ in 0..count {
+        let mut session = given_up(reader)?;
+        session.host_key = joiner.table.host_key(&session.host);
+        joiner.given_up.push_back(session);
+    }
     joiner.last = last.map(|(mut last, number)| {
         last.place = number.and_then(place);
         last
@@ -146,16 +159,7 @@ fn put_live(writer: &mut Writer, live: &Live) {
     for pid in [session.control_pid, session.ppp_pid] {
         put_option(writer, pid, Writer::u32);
     }
-    put_option(writer, session.peer, |writer, peer| match peer {
-        IpAddr::V4(peer) => {
-            writer.u8(4);
-            writer.slice(&peer.octets());
-        }
-        IpAddr::V6(peer) => {
-            writer.u8(6);
-            writer.slice(&peer.octets());
-        }
-    });
+    put_option(writer, session.peer, put_address);
     for address in [session.assigned, live.asked] {
         put_option(writer, address, |writer, address| writer.slice(&address.octets()));
     }
@@ -197,10 +201,7 @@ fn live(reader: &mut Reader<'_>) -> WireResult<Option<Live>> {
         number,
         control_pid: option(reader, Reader::u32)?,
         ppp_pid: option(reader, Reader::u32)?,
-        peer: option(reader, |reader| match reader.u8()? {
-            4 => Ok(IpAddr::V4(Ipv4Addr::from(reader.array::<4>()?))),
-            _ => Ok(IpAddr::V6(Ipv6Addr::from(reader.array::<16>()?))),
-        })?,
+        peer: option(reader, address)?,
         user: user.into(),
         if_name: if_name.into(),
         assigned: option(reader, |reader| Ok(Ipv4Addr::from(reader.array::<4>()?)))?,
@@ -243,6 +244,45 @@ fn live(reader: &mut Reader<'_>) -> WireResult<Option<Live>> {
         asked,
         waits,
     }))
+}
+
+fn put_given_up(writer: &mut Writer, session: &GivenUp) {
+    put_text(writer, &session.host);
+    writer.u32(session.ppp_pid);
+    writer.u8(session.without_control.into());
+    put_option(writer, session.peer, put_address);
+    put_u64(writer, session.at.cast_unsigned());
+}
+
+fn given_up(reader: &mut Reader<'_>) -> WireResult<GivenUp> {
+    Ok(GivenUp {
+        host: text(reader)?.into(),
+        host_key: 0,
+        ppp_pid: reader.u32()?,
+        without_control: reader.u8()? != 0,
+        peer: option(reader, address)?,
+        at: u64_of(reader)?.cast_signed(),
+    })
+}
+
+fn put_address(writer: &mut Writer, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            writer.u8(4);
+            writer.slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            writer.u8(6);
+            writer.slice(&address.octets());
+        }
+    }
+}
+
+fn address(reader: &mut Reader<'_>) -> WireResult<IpAddr> {
+    match reader.u8()? {
+        4 => Ok(IpAddr::V4(Ipv4Addr::from(reader.array::<4>()?))),
+        _ => Ok(IpAddr::V6(Ipv6Addr::from(reader.array::<16>()?))),
+    }
 }
 
 fn put_last(writer: &mut Writer, last: Option<&Last>) {

@@ -87,6 +87,56 @@ fn a_process_without_an_end_is_waited_for_and_then_given_up() {
 }
 
 #[test]
+fn what_comes_after_it_was_given_up_tells_nothing_a_second_time() {
+    let failed = [
+        "00 gateway pptpd[761]: CTRL: Client 192.0.2.3 control connection started",
+        "00 gateway pptpd[761]: CTRL: Starting call (launching pppd, opening GRE)",
+        "00 gateway pptpd[771]: CTRL: Client 192.0.2.4 control connection started",
+        "00 gateway pptpd[771]: CTRL: Starting call (launching pppd, opening GRE)",
+        "01 gateway pppd[762]: pppd 2.4.9 started by root, uid 0",
+        "01 gateway pppd[762]: Peer eve failed CHAP authentication",
+        "02 gateway pppd[762]: Exit.",
+        "09 gateway pptpd[761]: CTRL: Reaping child PPP[762]",
+        "12 gateway pptpd[761]: CTRL: Client 192.0.2.3 control connection finished",
+        "30 gateway pptpd[1]: MGR: Manager process started",
+    ];
+    let ended = [
+        "00 gateway pptpd[761]: CTRL: Client 192.0.2.3 control connection started",
+        "00 gateway pptpd[761]: CTRL: Starting call (launching pppd, opening GRE)",
+        "01 gateway pppd[762]: pppd 2.4.9 started by root, uid 0",
+        "01 gateway pppd[762]: remote IP address 192.168.77.10",
+        "02 gateway pptpd[761]: CTRL: Reaping child PPP[762]",
+        "02 gateway pptpd[761]: CTRL: Client 192.0.2.3 control connection finished",
+        "09 gateway pppd[762]: Sent 562 bytes, received 439 bytes.",
+        "10 gateway pppd[762]: Modem hangup",
+        "10 gateway pppd[762]: Exit.",
+        "30 gateway pptpd[1]: MGR: Manager process started",
+    ];
+    let is_end =
+        |word: &&String| word.starts_with("calls_failed") || word.starts_with("sessions_e");
+    for (lines, reaps, end) in [
+        (failed, true, "calls_failed:auth/auth_rejected=eve"),
+        (failed, false, "calls_failed:auth/auth_rejected=eve"),
+        (ended, true, "sessions_ended:Unknown@192.0.2.3"),
+    ] {
+        let lines = lines.iter().filter(|line| reaps || !line.contains("Reaping"));
+        let lines: Vec<_> = lines.map(|line| format!("Nov 21 02:00:{line}\n")).collect();
+        // At once, and by runs that each go on where the one before ended.
+        let together = words(&lines.concat());
+        let mut kept = Joiner::default().save();
+        let mut apart = Vec::new();
+        for line in &lines {
+            let mut joiner = Joiner::resume(&kept).expect("it is whole");
+            apart.extend(words_of(&mut joiner, line.as_bytes()));
+            kept = joiner.save();
+        }
+        assert_eq!(together, apart);
+        let ends: Vec<_> = together.iter().filter(is_end).collect();
+        assert_eq!(ends, [end], "{together:?}");
+    }
+}
+
+#[test]
 fn interleaved_calls_find_their_pppd_by_what_tells() {
     let lines = [
         "pptpd[10]: CTRL: Client 192.0.2.1 control connection started",
