@@ -30,12 +30,12 @@ logs() {
     logs_beside "RFC 3164" "$rounds" "$megabytes"
     logs_beside "RFC 3339" "$rounds" "$megabytes" --rfc3339
     logs_memory "$many"
-    logs_nothing_new
+    logs_nothing_new "$rounds"
     audit_crowd "$rounds"
 }
 
-# peak_of COMMAND...: peak memory in kB of one run.
-peak_of() { "$scratch/programs/runstat" -n 1 -w 0 run "$@" | cut -f5; }
+# peak_of COMMAND...: peak memory of one run, in whole kB.
+peak_of() { "$scratch/programs/runstat" -n 1 -w 0 run "$@" | cut -f5 | cut -d. -f1; }
 
 # logs_beside STAMPS ROUNDS MEGABYTES [OPTION]: all count the same events of one
 # log; only ours joins sessions. What it counts has to be what was written.
@@ -66,8 +66,8 @@ logs_beside() {
         BEGIN { printf "  %-12s %14s %10s %10s %12s\n", "", "MB/s of CPU", "MB/s", "peak kB", "x mtail" }
         { printf "  %-12s %14.0f %10.0f %10d %12.1f\n", $1, octets / 1e3 / $4, octets / 1e3 / $3, $5, 1 / $7; cpu[$1] = $4 }
         END {
-            printf "  %-34s %8.1f  (at least 50: %s)\n", "ours / mtail", cpu["mtail"] / cpu["ours"], cpu["mtail"] / cpu["ours"] >= 50 ? "met" : "MISSED"
-            printf "  %-34s %8.1f  (at least 2: %s)\n", "ours / ripgrep", cpu["ripgrep -c"] / cpu["ours"], cpu["ripgrep -c"] / cpu["ours"] >= 2 ? "met" : "MISSED"
+            printf "  %-34s %8.1f  (at least 50: %s)\n", "ours / mtail", cpu["mtail"] / cpu["ours"], (cpu["mtail"] >= 50 * cpu["ours"]) ? "met" : "MISSED"
+            printf "  %-34s %8.1f  (at least 2: %s)\n", "ours / ripgrep", cpu["ripgrep -c"] / cpu["ours"], (cpu["ripgrep -c"] >= 2 * cpu["ours"]) ? "met" : "MISSED"
         }' "$scratch/rows"
 }
 
@@ -87,7 +87,8 @@ logs_memory() {
         "$(verdict $((peak - bare)) 8192)"
 }
 
-# logs_nothing_new: what each minute costs on which nobody called.
+# logs_nothing_new ROUNDS: what each minute costs on which nobody called. Nearly
+# all of it is the kernel's, which starts a program.
 logs_nothing_new() {
     local log=$scratch/log name ours bare
     "$scratch/generate" 5 >"$log" 2>"$scratch/truth"
@@ -96,6 +97,10 @@ logs_nothing_new() {
     "${again[@]}" >/dev/null
     echo "Jun 11 00:00:00 gateway CRON[1]: nothing" >>"$log"
     "${again[@]}" >/dev/null
+    # A bare start shows its version, and ends with 3 as the convention has it.
+    # shellcheck disable=SC2086
+    "$scratch/programs/runstat" -n $(($1 * 40)) -w 10 bare $check -V ::: again "${again[@]}" >"$scratch/rows" ||
+        die "runstat failed"
     : >"$scratch/counts"
     # shellcheck disable=SC2086
     count_instructions bare $check -V
@@ -103,10 +108,14 @@ logs_nothing_new() {
     rm -f "$log"
     { read -r bare name && read -r ours name; } <"$scratch/counts"
     echo
-    echo "nothing new in the log"
-    printf '  %-34s %8.3f  (at most 1.2: %s), %d of %d user instructions, %d system calls\n' "a run / a bare start" \
-        "$(awk -v a="$ours" -v b="$bare" 'BEGIN { print a / b }')" \
-        "$(awk -v a="$ours" -v b="$bare" 'BEGIN { print (a <= 1.2 * b) ? "met" : "MISSED" }')" "$ours" "$bare" "$name"
+    echo "nothing new in the log, medians of $(($1 * 40)) interleaved rounds"
+    awk -F'\t' -v ours="$ours" -v bare="$bare" -v calls="$name" '
+        { cpu[$1] = $4; ratio[$1] = $7 }
+        END {
+            printf "  %-34s %8.3f  (at most 1.2: %s), %.2f ms of CPU\n", "a run / a bare start", ratio["again"],
+                (ratio["again"] <= 1.2) ? "met" : "MISSED", cpu["again"]
+            printf "  %-34s %8.3f, %d of %d, and %d system calls\n", "user instructions", ours / bare, ours, bare, calls
+        }' "$scratch/rows"
 }
 
 # audit_crowd ROUNDS: check_pptp_host where 100,000 connections are tracked, on
@@ -131,5 +140,5 @@ SH
     "$here/../testbed/namespace-gateway" --rules "$scratch/rules.nft" sh "$scratch/inside" "$scratch" "$1" "$audit" || die "no crowd"
     echo
     echo "audit with 100,000 connections tracked, medians of $1 rounds"
-    awk -F'\t' '{ printf "  %-34s %8.1f ms, %.1f ms of CPU, %d kB  (at most 50: %s)\n", $1, $3, $4, $5, $3 <= 50 ? "met" : "MISSED" }' "$scratch/rows"
+    awk -F'\t' '{ printf "  %-34s %8.1f ms, %.1f ms of CPU, %d kB  (at most 50: %s)\n", $1, $3, $4, $5, ($3 <= 50) ? "met" : "MISSED" }' "$scratch/rows"
 }

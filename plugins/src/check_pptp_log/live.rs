@@ -20,8 +20,6 @@ use super::{LogArgs, Logs, Span, WINDOW, now, open_sessions, problem};
 const BACK: u64 = 16 << 20;
 /// What stays of the time of a run to keep what was read.
 const RESERVE: Duration = Duration::from_millis(300);
-/// Microseconds after which no end waits for another process any more.
-const SETTLED: Stamp = 300_000_000;
 /// How long a signal waits while a log is followed.
 const SLICE: Duration = Duration::from_secs(1);
 /// How often what was followed is kept.
@@ -210,12 +208,10 @@ impl Live {
             let joiner = joined(joiner, file, &mut reading.remarks);
             joiner.settle(now, &mut |event| reading.event(event));
             self.open = open_sessions(joiner);
+            self.changed |= self.settled == joiner.is_waiting();
+            self.settled = !joiner.is_waiting();
         }
-        let is_old = |newest: Stamp| now.saturating_sub(newest) > SETTLED;
-        let settled = progress.octets == 0 && reading.newest.is_none_or(is_old);
-        let after = (source.position(), reading.sequence);
-        self.changed |= settled != self.settled || after != before;
-        self.settled = settled;
+        self.changed |= (source.position(), reading.sequence) != before;
         self.reading.window.advance(now);
         if let Some(sink) = &mut self.reading.sink {
             sink.flush();

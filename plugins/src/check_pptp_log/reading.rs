@@ -70,7 +70,8 @@ impl Reading {
 
     /// Notes that a PPTP program wrote something.
     pub(super) fn entry(&mut self, entry: &Entry<'_>) {
-        if matches!(entry.tag, b"pptpd" | b"pppd" | b"accel-pppd" | b"") {
+        // Only entries of the programs that are understood are told.
+        if entry.tag != b"kernel" {
             let at = entry.at.map(|at| self.now.map_or(at, |now| at.min(now)));
             self.newest = self.newest.max(at);
         }

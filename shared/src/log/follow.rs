@@ -184,7 +184,7 @@ impl Follower {
 
     /// Reads what was added to the logs, and hands it on, log by log. A
     /// deadline that has passed lets one block of each log through.
-    pub fn read(&mut self, deadline: Instant, take: &mut impl FnMut(&Entry<'_>)) -> Progress {
+    pub fn read(&mut self, deadline: Instant, take: &mut dyn FnMut(&Entry<'_>)) -> Progress {
         let mut progress = Progress { complete: true, ..Progress::default() };
         self.list(&mut progress);
         (self.blocks.octets, self.blocks.cut) = (0, 0);
@@ -294,7 +294,7 @@ impl Place {
     fn read(
         &mut self,
         reading: &mut Reading<'_>,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> io::Result<()> {
         let found = match fs::metadata(&self.path) {
             Ok(metadata) => Some(Look::of(&metadata)),
@@ -370,7 +370,7 @@ impl Place {
     fn read_live(
         &mut self,
         reading: &mut Reading<'_>,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> io::Result<()> {
         let file = self.open()?.try_clone()?;
         let Some(position) = &mut self.position else { return Ok(()) };
@@ -394,7 +394,7 @@ impl Place {
         &mut self,
         absent: bool,
         reading: &mut Reading<'_>,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> io::Result<()> {
         let Some(position) = &mut self.position else { return Ok(()) };
         let mut old = self.file.as_ref().map(File::try_clone).transpose()?;
@@ -429,7 +429,7 @@ impl Place {
         &mut self,
         live: &Look,
         reading: &mut Reading<'_>,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> io::Result<()> {
         let Some(mut position) = self.position.take() else { return Ok(()) };
         let ended = self.read_generations(&mut position, live, reading, take);
@@ -463,7 +463,7 @@ impl Place {
         position: &mut Position,
         live: &Look,
         reading: &mut Reading<'_>,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> Ended {
         let deadline = reading.deadline;
         // What was renamed is still held, what was cut is not worth holding.

@@ -103,7 +103,7 @@ pub struct Joiner {
 
 impl Joiner {
     /// Takes the next entry, and tells what it means.
-    pub fn take(&mut self, entry: &Entry<'_>, tell: &mut impl FnMut(&Event<'_>)) {
+    pub fn take(&mut self, entry: &Entry<'_>, tell: &mut dyn FnMut(&Event<'_>)) {
         let at = entry.at.unwrap_or(self.latest);
         if at != self.latest {
             self.latest = at;
@@ -157,10 +157,15 @@ impl Joiner {
         self.table.iter().filter(|live| !live.has(flag::FOREIGN)).map(|live| &live.session)
     }
 
+    /// Whether an end waits for the entries of another process.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Tells the ends that wait for the entries of another process, and have
     /// waited long enough by `now`. Entries do the same as they come: this is
     /// for a log in which nothing follows.
-    pub fn settle(&mut self, now: Stamp, tell: &mut impl FnMut(&Event<'_>)) {
+    pub fn settle(&mut self, now: Stamp, tell: &mut dyn FnMut(&Event<'_>)) {
         while let Some(place) = self.waiting.front().copied() {
             let slot = self.table.still(place);
             let since = slot.and_then(|slot| self.table.get(slot)?.waits);
@@ -223,6 +228,7 @@ impl Joiner {
             ..Session::default()
         };
         self.table.add(Live {
+            birth: 0,
             session,
             host: Arc::clone(&self.shared_host),
             host_key: origin.host_key,

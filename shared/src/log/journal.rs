@@ -111,7 +111,7 @@ impl Journal {
     }
 
     /// Reads what was added to the journal, and hands it on.
-    pub fn read(&mut self, deadline: Instant, take: &mut impl FnMut(&Entry<'_>)) -> Progress {
+    pub fn read(&mut self, deadline: Instant, take: &mut dyn FnMut(&Entry<'_>)) -> Progress {
         let mut progress = Progress::default();
         let running = self.running.take().map_or_else(|| self.start(false), Ok);
         let read = running.and_then(|mut running| {
@@ -192,7 +192,7 @@ impl Journal {
         running: &mut Running,
         deadline: Instant,
         progress: &mut Progress,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> Result<bool, Trouble> {
         loop {
             let until = if running.follow { Instant::now() } else { deadline };
@@ -259,7 +259,7 @@ impl Journal {
         &mut self,
         running: &mut Running,
         progress: &mut Progress,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) {
         let mut begin = 0;
         while let Some(length) = memchr(b'\n', &running.buffer[begin..running.filled]) {
@@ -289,7 +289,7 @@ impl Journal {
         line: &[u8],
         first: bool,
         progress: &mut Progress,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) {
         if !self.fields.read(line) || !is_cursor(&self.fields.cursor) {
             progress.cut += 1;

@@ -56,7 +56,7 @@ impl Source {
 
     /// Reads what was added, and hands it on: of one log in its order, log by
     /// log.
-    pub fn read(&mut self, deadline: Instant, take: &mut impl FnMut(&Entry<'_>)) -> Progress {
+    pub fn read(&mut self, deadline: Instant, take: &mut dyn FnMut(&Entry<'_>)) -> Progress {
         match self {
             Self::Files(follower) => follower.read(deadline, take),
             Self::Journal(journal) => journal.read(deadline, take),

@@ -151,6 +151,10 @@ pub(in crate::log) fn said(message: &[u8]) -> Option<Said<'_>> {
         },
         b'U' => message.strip_prefix(b"Using interface ").map(Said::Interface),
         b'p' => lower_p(message),
+        // `remote IP address` has one blank where `local  IP` has two.
+        b'r' if message.starts_with(b"remote ") => {
+            address(message.strip_prefix(b"remote IP address ")?).map(Said::Assigned)
+        }
         b'r' => match message {
             _ if message.starts_with(b"rcvd [") => received(&message[6..]),
             b"rc_check_reply: received invalid reply digest from RADIUS server" => {
@@ -159,16 +163,9 @@ pub(in crate::log) fn said(message: &[u8]) -> Option<Said<'_>> {
             _ if message.starts_with(b"rc_send_server: no reply from RADIUS server") => {
                 Some(Said::Radius(Reason::RadiusSilent))
             }
-            _ if message.starts_with(b"rc_send_server: ")
-                || message.starts_with(b"rc_check_reply: ") =>
-            {
-                Some(Said::Radius(Reason::Malformed))
-            }
-            _ => {
-                // `remote IP address` has one blank where `local  IP` has two.
-                let text = message.strip_prefix(b"remote IP address ")?;
-                address(text).map(Said::Assigned)
-            }
+            _ => (message.starts_with(b"rc_send_server: ")
+                || message.starts_with(b"rc_check_reply: "))
+            .then_some(Said::Radius(Reason::Malformed)),
         },
         b's' => message
             .starts_with(b"sent [LCP ConfAck ")

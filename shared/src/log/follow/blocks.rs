@@ -46,7 +46,7 @@ impl Blocks {
         closed: bool,
         position: &mut Position,
         deadline: Instant,
-        take: &mut impl FnMut(&Entry<'_>),
+        take: &mut dyn FnMut(&Entry<'_>),
     ) -> io::Result<Ended> {
         let mut lines = Lines::new(now());
         if self.buffer.len() < BLOCK {

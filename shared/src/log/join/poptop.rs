@@ -244,7 +244,6 @@ impl Joiner {
     }
 
     fn put_control(&mut self, slot: usize, control: &Control) {
-        let before = self.table.place(slot);
         if let Some(live) = self.table.get_mut(slot) {
             let session = &mut live.session;
             session.control_pid = Some(control.pid);
@@ -256,13 +255,6 @@ impl Joiner {
             live.advance(Phase::Call);
         }
         self.table.bind(slot, Who::Control(control.pid));
-        let after = self.table.place(slot);
-        if after != before {
-            self.table.renumber(before, after);
-            for place in self.waiting.iter_mut().filter(|place| **place == before) {
-                *place = after;
-            }
-        }
     }
 
     /// The session of a pppd. One that is not known begins with what is said,
@@ -301,15 +293,8 @@ impl Joiner {
             | Pppd::Counted { .. } => 0,
             _ => flag::BEGAN,
         };
-        let told = self.given_up(origin, |session| session.ppp_pid == pid);
-        if begins == 0 && told.is_some() {
+        if begins == 0 && self.given_up(origin, |session| session.ppp_pid == pid).is_some() {
             return None;
-        }
-        if matches!(said, Pppd::Starts)
-            && let Some(told) = told
-        {
-            // Its number is used again.
-            self.given_up.remove(told);
         }
         if begins != 0 {
             // A call that alone has no pppd.

@@ -61,28 +61,27 @@ impl Joiner {
     /// that matters for entries yet to come.
     pub fn save(&self) -> Vec<u8> {
         let mut all: Vec<&Live> = self.table.iter().collect();
-        all.sort_unstable_by_key(|live| live.session.number);
+        all.sort_unstable_by_key(|live| live.birth);
         let mut writer = Writer::with_capacity(64 + all.len() * 128);
         writer.u32(VERSION);
         put_u64(&mut writer, self.table.last_number);
         put_u64(&mut writer, self.latest.cast_unsigned());
         writer.u8(self.pppd_writes.into());
         put_text(&mut writer, &self.refuted);
-        put_last(&mut writer, self.last.as_ref());
+        // Sessions are told by where they stand here.
+        let at = |place: &Place| {
+            let at = all.binary_search_by_key(&place.birth, |live| live.birth).ok()?;
+            u32::try_from(at).ok()
+        };
+        let last = self.last.as_ref();
+        put_last(&mut writer, last, last.and_then(|last| at(last.place.as_ref()?)));
         writer.u32(u32::try_from(all.len()).unwrap_or(u32::MAX));
-        for live in all {
+        for live in &all {
             put_live(&mut writer, live);
         }
-        for places in [&self.calls, &self.nameless] {
-            put_places(
-                &mut writer,
-                places.iter().filter(|place| self.table.still(**place).is_some()),
-            );
-        }
-        put_places(
-            &mut writer,
-            self.waiting.iter().filter(|place| self.table.still(**place).is_some()),
-        );
+        put_places(&mut writer, self.calls.iter().filter_map(at));
+        put_places(&mut writer, self.nameless.iter().filter_map(at));
+        put_places(&mut writer, self.waiting.iter().filter_map(at));
         writer.u32(u32::try_from(self.given_up.len()).unwrap_or(u32::MAX));
         for session in &self.given_up {
             put_given_up(&mut writer, session);
@@ -118,15 +117,11 @@ fn read(reader: &mut Reader<'_>) -> WireResult<Option<Joiner>> {
     for _ in 0..count {
         let Some(mut live) = live(reader)? else { return Ok(None) };
         live.host_key = joiner.table.host_key(&live.host);
-        let number = live.session.number;
-        slots.push(Place { slot: joiner.table.add(live), number });
+        let slot = joiner.table.add(live);
+        slots.push(joiner.table.place(slot));
     }
     joiner.table.last_number = last_number;
-    slots.sort_unstable_by_key(|place: &Place| place.number);
-    let place = |number: u64| {
-        let at = slots.binary_search_by_key(&number, |place| place.number).ok()?;
-        Some(slots[at])
-    };
+    let place = |at: u32| slots.get(at as usize).copied();
     let Some(calls) = places(reader, &place)? else { return Ok(None) };
     let Some(nameless) = places(reader, &place)? else { return Ok(None) };
     let Some(waiting) = places(reader, &place)? else { return Ok(None) };
@@ -140,8 +135,8 @@ fn read(reader: &mut Reader<'_>) -> WireResult<Option<Joiner>> {
         session.host_key = joiner.table.host_key(&session.host);
         joiner.given_up.push_back(session);
     }
-    joiner.last = last.map(|(mut last, number)| {
-        last.place = number.and_then(place);
+    joiner.last = last.map(|(mut last, at)| {
+        last.place = at.and_then(place);
         last
     });
     Ok(Some(joiner))
@@ -232,6 +227,7 @@ fn live(reader: &mut Reader<'_>) -> WireResult<Option<Live>> {
     })?;
     let control_end = option(reader, |reader| one_of(&ControlEnd::ALL, reader))?.flatten();
     Ok(Some(Live {
+        birth: 0,
         session,
         host,
         host_key: 0,
@@ -285,25 +281,23 @@ fn address(reader: &mut Reader<'_>) -> WireResult<IpAddr> {
     }
 }
 
-fn put_last(writer: &mut Writer, last: Option<&Last>) {
+fn put_last(writer: &mut Writer, last: Option<&Last>, at: Option<u32>) {
     put_option(writer, last, |writer, last| {
         writer.u8(position(&REPEATED, &last.what));
         writer.u8(position(&PROGRAMS, &last.program));
         put_option(writer, last.pid, Writer::u32);
-        put_option(writer, last.place, |writer, place| put_u64(writer, place.number));
+        put_option(writer, at, Writer::u32);
     });
 }
 
-/// What was told last, and the number of its session.
-type Told = Option<(Last, Option<u64>)>;
+/// What was told last, and which session it was of.
+type Told = Option<(Last, Option<u32>)>;
 
 fn last(reader: &mut Reader<'_>) -> WireResult<Option<Told>> {
     let last = option(reader, |reader| {
         let (what, program) = (one_of(&REPEATED, reader)?, one_of(&PROGRAMS, reader)?);
-        let (pid, number) = (option(reader, Reader::u32)?, option(reader, u64_of)?);
-        Ok(what
-            .zip(program)
-            .map(|(what, program)| (Last { what, program, pid, place: None }, number)))
+        let (pid, at) = (option(reader, Reader::u32)?, option(reader, Reader::u32)?);
+        Ok(what.zip(program).map(|(what, program)| (Last { what, program, pid, place: None }, at)))
     })?;
     Ok(match last {
         None => Some(None),
@@ -311,24 +305,24 @@ fn last(reader: &mut Reader<'_>) -> WireResult<Option<Told>> {
     })
 }
 
-fn put_places<'a>(writer: &mut Writer, places: impl Iterator<Item = &'a Place> + Clone) {
+fn put_places(writer: &mut Writer, places: impl Iterator<Item = u32> + Clone) {
     writer.u32(u32::try_from(places.clone().count()).unwrap_or(u32::MAX));
-    for place in places {
-        put_u64(writer, place.number);
+    for at in places {
+        writer.u32(at);
     }
 }
 
 fn places(
     reader: &mut Reader<'_>,
-    place: &impl Fn(u64) -> Option<Place>,
+    place: &impl Fn(u32) -> Option<Place>,
 ) -> WireResult<Option<Vec<Place>>> {
     let count = reader.u32()? as usize;
-    if count > MOST || count * 8 > reader.remaining() {
+    if count > MOST || count * 4 > reader.remaining() {
         return Ok(None);
     }
     let mut places = Vec::with_capacity(count);
     for _ in 0..count {
-        places.extend(place(u64_of(reader)?));
+        places.extend(place(reader.u32()?));
     }
     Ok(Some(places))
 }

@@ -59,6 +59,8 @@ pub(super) mod flag {
 /// A session that is going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Live {
+    /// [`Place::birth`] of it.
+    pub(super) birth: u64,
     pub(super) session: Session,
     pub(super) host: Arc<[u8]>,
     /// [`Table::host_key`] of it.
@@ -168,12 +170,14 @@ pub(super) enum Who<'a> {
     Interface(&'a [u8]),
 }
 
-/// A place in the table and the session that was there: if it is another by
-/// now, the first one is gone.
+/// A place in the table and who was there: if that is another by now, the first
+/// one is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) slot: usize,
-    pub(super) number: u64,
+    /// How many sessions were added up to it. Unlike a session's number this
+    /// stays when two turn out to be one.
+    pub(super) birth: u64,
 }
 
 /// 2^64 by the golden ratio, odd.
@@ -206,6 +210,7 @@ pub(super) struct Table {
     index: HashMap<u64, usize, BuildHasherDefault<Mixed>>,
     /// By age; those that are gone may still be in it.
     order: VecDeque<Place>,
+    births: u64,
     pub(super) last_number: u64,
     hasher: DefaultHashBuilder,
 }
@@ -222,22 +227,15 @@ impl Table {
     /// The slot, if the session that was there still is.
     pub(super) fn still(&self, place: Place) -> Option<usize> {
         let live = self.get(place.slot)?;
-        (live.session.number == place.number).then_some(place.slot)
+        (live.birth == place.birth).then_some(place.slot)
     }
 
     pub(super) fn place(&self, slot: usize) -> Place {
-        Place { slot, number: self.get(slot).map_or(0, |live| live.session.number) }
+        Place { slot, birth: self.get(slot).map_or(0, |live| live.birth) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Live> {
         self.slots.iter().flatten()
-    }
-
-    /// The session at a place has another number now.
-    pub(super) fn renumber(&mut self, before: Place, after: Place) {
-        for place in self.order.iter_mut().rev().filter(|place| **place == before).take(1) {
-            *place = after;
-        }
     }
 
     /// Slots of one host.
@@ -267,7 +265,7 @@ impl Table {
     }
 
     /// Makes a session; the oldest makes room.
-    pub(super) fn add(&mut self, live: Live) -> usize {
+    pub(super) fn add(&mut self, mut live: Live) -> usize {
         while self.slots.len() - self.free.len() >= MOST {
             let Some(oldest) = self.order.pop_front() else { break };
             if let Some(slot) = self.still(oldest) {
@@ -279,7 +277,8 @@ impl Table {
             order.retain(|place| self.still(*place).is_some());
             self.order = order;
         }
-        let number = live.session.number;
+        self.births += 1;
+        live.birth = self.births;
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot] = Some(live);
@@ -290,7 +289,7 @@ impl Table {
                 self.slots.len() - 1
             }
         };
-        self.order.push_back(Place { slot, number });
+        self.order.push_back(Place { slot, birth: self.births });
         self.enter(slot);
         slot
     }
