@@ -59,14 +59,12 @@ impl Lines {
         };
         let (chunks, tail) = block.as_chunks::<CHUNK>();
         for (number, chunk) in chunks.iter().enumerate() {
-            // Without a branch for each octet: the compiler makes one comparison
-            // of many octets of it.
-            if !chunk.iter().fold(false, |found, octet| found | (*octet == b'\n')) {
+            let (words, _) = chunk.as_chunks::<8>();
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| line_ends(u64::from_le_bytes(words[at])));
+            if a | b | c | d == 0 {
                 continue;
             }
-            let (words, _) = chunk.as_chunks::<8>();
-            for (place, word) in words.iter().enumerate() {
-                let mut found = line_ends(u64::from_le_bytes(*word));
+            for (place, mut found) in [a, b, c, d].into_iter().enumerate() {
                 while found != 0 {
                     let octet = found.trailing_zeros() as usize / 8;
                     line_to(number * CHUNK + place * 8 + octet);
