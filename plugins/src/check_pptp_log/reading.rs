@@ -71,9 +71,8 @@ impl Reading {
     /// Notes that a PPTP program wrote something.
     pub(super) fn entry(&mut self, entry: &Entry<'_>) {
         // Only entries of the programs that are understood are told.
-        if entry.tag != b"kernel" {
-            let at = entry.at.map(|at| self.now.map_or(at, |now| at.min(now)));
-            self.newest = self.newest.max(at);
+        if entry.at > self.newest && entry.tag != b"kernel" {
+            self.newest = entry.at.map(|at| self.now.map_or(at, |now| at.min(now)));
         }
     }
 

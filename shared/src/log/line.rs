@@ -22,13 +22,18 @@ use stamp::Stamps;
 /// a search of its own for each would cost to begin.
 const CHUNK: usize = 32;
 
+/// Octets of a stamp of RFC 3164, and the blank behind it.
+const TRADITIONAL: usize = 16;
+
 /// Splits lines, and keeps what the reading of their stamps needs.
 #[derive(Debug)]
 pub struct Lines {
     stamps: Stamps,
-    /// Stamp of the line before with the blank behind it (RFC 3164), and what
-    /// it means: many lines are written in one second.
-    stamp: Option<([u8; 16], Option<Stamp>)>,
+    /// Stamp (RFC 3164) and host of the line before, each with the blank behind
+    /// it: many lines are written in one second.
+    head: Vec<u8>,
+    /// What that stamp means.
+    at: Option<Stamp>,
     /// Host of the line before with the blank behind it.
     host: Vec<u8>,
     /// Whether the line before was told, so that its repetition matters.
@@ -40,7 +45,7 @@ impl Lines {
     /// one that is at most a day ahead of `now`, or of the stamps before. To
     /// make one is cheap; where a log is followed, one is made for each look.
     pub fn new(now: Stamp) -> Self {
-        Self { stamps: Stamps::new(now), stamp: None, host: Vec::new(), told: false }
+        Self { stamps: Stamps::new(now), head: Vec::new(), at: None, host: Vec::new(), told: false }
     }
 
     /// Tells the entries of a block of whole lines, each ended by LF, that one
@@ -135,46 +140,59 @@ impl Lines {
 
     /// `STAMP HOST TAG[PID]: MESSAGE`.
     fn with_stamp<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
-        let head = line.first_chunk::<16>();
-        let known = self.stamp.filter(|(text, _)| head == Some(text));
-        let traditional = head.filter(|head| {
-            known.is_some()
-                || (head[0].is_ascii_alphabetic()
-                    && (head[3], head[6], head[9]) == (b' ', b' ', b':')
-                    && (head[12], head[15]) == (b':', b' '))
+        if !self.head.is_empty()
+            && let Some(rest) = line.strip_prefix(&self.head[..])
+        {
+            let (tag, pid, message) = self.said(rest)?;
+            let host = &line[TRADITIONAL..self.head.len() - 1];
+            return Some(Entry { at: self.at, host, tag, pid, message });
+        }
+        let traditional = line.first_chunk::<TRADITIONAL>().is_some_and(|head| {
+            head[0].is_ascii_alphabetic()
+                && (head[3], head[6], head[9]) == (b' ', b' ', b':')
+                && (head[12], head[15]) == (b':', b' ')
         });
-        let (stamp, rest) = match traditional {
-            Some(head) => (&head[..15], &line[16..]),
-            None => word(line)?,
+        let (stamp, behind_stamp) = if traditional {
+            (&line[..TRADITIONAL - 1], &line[TRADITIONAL..])
+        } else {
+            word(line)?
         };
-        let (host, rest) = match rest.strip_prefix(&self.host[..]) {
-            Some(behind) if !self.host.is_empty() => (&rest[..self.host.len() - 1], behind),
+        let (host, rest) = match behind_stamp.strip_prefix(&self.host[..]) {
+            Some(rest) if !self.host.is_empty() => (&behind_stamp[..self.host.len() - 1], rest),
             _ => {
-                let (host, behind) = word(rest)?;
+                let (host, rest) = word(behind_stamp)?;
                 self.host.clear();
                 if host.len() <= super::event::LONGEST {
-                    self.host.extend_from_slice(&rest[..=host.len()]);
+                    self.host.extend_from_slice(&behind_stamp[..=host.len()]);
                 }
-                (host, behind)
+                (host, rest)
             }
         };
-        let (tag, pid, message) = match tagged(rest) {
-            Some(found) => found,
+        let (tag, pid, message) = self.said(rest)?;
+        let at = if traditional {
+            let at = self.stamps.rfc_3164(stamp);
+            self.head.clear();
+            if !self.host.is_empty() {
+                self.head.extend_from_slice(&line[..TRADITIONAL]);
+                self.head.extend_from_slice(&self.host);
+                self.at = at;
+            }
+            at
+        } else {
+            self.stamps.rfc_3339(stamp)
+        };
+        Some(Entry { at, host, tag, pid, message })
+    }
+
+    /// What stands behind the host: tag, process and message.
+    fn said<'a>(&self, rest: &'a [u8]) -> Option<(&'a [u8], Option<u32>, &'a [u8])> {
+        match tagged(rest) {
+            Some((tag, pid, message)) => Some((tag, pid, trimmed(message))),
             None if rest.starts_with(b"last message repeated ") && self.told => {
-                (&rest[..0], None, rest)
+                Some((&rest[..0], None, trimmed(rest)))
             }
-            None => return None,
-        };
-        let at = match (known, traditional) {
-            (Some((_, at)), _) => at,
-            (None, Some(head)) => {
-                let at = self.stamps.rfc_3164(stamp);
-                self.stamp = Some((*head, at));
-                at
-            }
-            (None, None) => self.stamps.rfc_3339(stamp),
-        };
-        Some(Entry { at, host, tag, pid, message: trimmed(message) })
+            None => None,
+        }
     }
 }
 
