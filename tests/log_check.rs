@@ -5,6 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 const CHECK: &str = env!("CARGO_BIN_EXE_check_pptp_log");
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/log/pptpd");
 
@@ -69,15 +72,42 @@ fn real_logs_are_summed_up_to_their_end() {
 }
 
 #[test]
+fn packed_logs_are_read_once_or_refused() {
+    let scratch = Scratch::new("packed");
+    let [log, plain, state] = ["syslog.2.gz", "plain", "state"].map(|name| scratch.path(name));
+    let text = fs::read(sample("lcp-echo-failure")).expect("a sample");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&text).expect("it takes that");
+    append(&log, &encoder.finish().expect("it takes that"));
+    let (_, unpacked) = run(&["--once", &sample("lcp-echo-failure")]);
+    assert_eq!(run(&["--once", &log]), (0, unpacked));
+    let (code, said) = run(&["--file", &log, "--state", &state]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("read it by itself, once [resolve/local]"), "{said}");
+    for (name, octets) in [("x.bz2", &b"BZh91AY&SY"[..]), ("x.zst", b"\x28\xb5\x2f\xfd\x24")] {
+        let path = scratch.path(name);
+        append(&path, octets);
+        let (code, said) = run(&["--once", &path]);
+        assert_eq!(code, 3, "{said}");
+        assert!(said.contains("packed it: unpack it first"), "{said}");
+        assert!(!said.contains('|'), "zeros would say that nothing happened: {said}");
+    }
+    // What ends in the middle of its last line is all there is.
+    append(&plain, text.trim_ascii_end());
+    let (code, said) = run(&["--once", &plain]);
+    assert_eq!((code, metric(&said, "control_closed").as_str()), (0, "1"), "{said}");
+}
+
+#[test]
 fn single_session_alerts_when_one_call_is_enough() {
     let lowest = ["--once", "--min-calls", "1"];
     let (code, said) = run(&[&lowest[..], &[&sample("lcp-echo-failure")]].concat());
     assert_eq!(code, 2, "{said}");
-    assert!(said.starts_with("LOG CRITICAL - 1 of 1 sessions ended by LCP echo failure in "));
+    assert!(said.starts_with("LOG CRITICAL - 1 of 1 session ended by LCP echo failure in "));
     assert!(said.contains(" [lcp/lcp_echo_silent]: "), "{said}");
     let (code, said) = run(&[&lowest[..], &[&sample("bad-password-mschap-v2")]].concat());
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("1 of 1 calls failed"), "{said}");
+    assert!(said.contains("1 of 1 call failed"), "{said}");
     assert!(said.contains("[auth/auth_rejected]"), "{said}");
 }
 

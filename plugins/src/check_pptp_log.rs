@@ -213,7 +213,7 @@ fn once(args: &LogArgs, deadline: Instant) -> Result<Seen, Problem> {
     let mut reading = Reading::new(args, window, key)?;
     reading.now = (at == At::Now).then_some(now);
     let mut joiner = Joiner::default();
-    let mut source = logs.source(Start::Beginning, 0);
+    let mut source = logs.source(Start::Once, 0);
     let progress = source.read(deadline, &mut |entry| {
         reading.entry(entry);
         joiner.take(entry, &mut |event| reading.event(event));

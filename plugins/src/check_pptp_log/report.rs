@@ -238,7 +238,10 @@ impl<'a> Figures<'a> {
         let (span, open) = (&seen.span, seen.open);
         if self.counts.iter().all(|count| *count == 0) {
             let logs = seen.logs.join(" ");
-            return format!("no calls and no events in {span} in {logs}, {open} open");
+            return match seen.newest {
+                Some(_) => format!("no calls and no events in {span} in {logs}, {open} open"),
+                None => format!("no entry of pptpd, pppd or accel-ppp in {logs}"),
+            };
         }
         // What most ends and failures are, though they may be few.
         let ends =
@@ -401,18 +404,17 @@ fn situation(label: &str, seen: &Seen, figures: &Figures<'_>) -> Option<Situatio
             let (cause, count) = figures.dominant()?;
             let (phase, reason, words) = blame(cause);
             let from = figures.mostly_from(|record| record.what == What::SessionDown { cause });
-            let ended = figures.count("sessions_ended");
-            let text =
-                format!("{bound}{count} of {ended} sessions ended by {words} in {span}{from}");
+            let ended = quantity(figures.count("sessions_ended"), "session");
+            let text = format!("{bound}{count} of {ended} ended by {words} in {span}{from}");
             (phase, reason, text)
         }
         "failure_ratio" => {
             let ((phase, reason), most) = *figures.failures.first()?;
             let from = figures.mostly_from(|record| failure(record) == Some((phase, reason)));
             let text = format!(
-                "{} of {} calls failed in {span}, {bound}{most} as {}{from}",
+                "{} of {} failed in {span}, {bound}{most} as {}{from}",
                 figures.count("calls_failed"),
-                figures.calls(),
+                quantity(figures.calls(), "call"),
                 reason.meaning()
             );
             (phase, reason, text)

@@ -25,10 +25,11 @@ mod watch;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use flate2::read::MultiGzDecoder;
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
 use super::entry::Entry;
@@ -56,6 +57,8 @@ pub enum Start {
     Beginning,
     /// With the first line that is whole in so many octets before its end.
     Back(u64),
+    /// At its beginning, and only this once: also what gzip(1) packed.
+    Once,
 }
 
 /// A place where entries may have been lost.
@@ -345,10 +348,22 @@ impl Place {
     fn begin(&mut self, start: Start) -> io::Result<()> {
         let path = self.path.clone();
         let file = self.open()?;
+        match packing(file)? {
+            None => {}
+            Some("gzip") if start == Start::Once => {}
+            Some("gzip") => {
+                let text = "gzip packed it, so that it will not grow: read it by itself, once";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+            }
+            Some(by) => {
+                let text = format!("{by} packed it: unpack it first");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+            }
+        }
         let mut position = Position::new(&path, Look::of(&file.metadata()?));
         let size = position.look.size;
         position.offset = match start {
-            Start::Beginning => 0,
+            Start::Beginning | Start::Once => 0,
             Start::End => size,
             Start::Back(octets) => size.saturating_sub(octets),
         };
@@ -376,8 +391,14 @@ impl Place {
         let Some(position) = &mut self.position else { return Ok(()) };
         // Before the reading, so that what comes meanwhile is news.
         let look = Look::of(&file.metadata()?);
-        let Some(mut stream) = seek(file, position)? else { return Ok(()) };
-        let ended = reading.blocks.read(&mut stream, false, position, reading.deadline, take);
+        let mut stream = if reading.start == Start::Once && packing(&file)?.is_some() {
+            Stream::Gzip(Box::new(MultiGzDecoder::new(file)))
+        } else {
+            let Some(stream) = seek(file, position)? else { return Ok(()) };
+            stream
+        };
+        let closed = reading.start == Start::Once;
+        let ended = reading.blocks.read(&mut stream, closed, position, reading.deadline, take);
         if let Stream::Plain(file) = &stream {
             set_head(file, position)?;
         }
@@ -548,6 +569,20 @@ fn lost(list: &[Generation], position: &Position, live: &Look) -> String {
         "lines may be lost: {what}, and no rotated one beside it holds what was read before \
          (olddir is not searched)"
     )
+}
+
+/// What packed a file, by its first octets.
+fn packing(file: &File) -> io::Result<Option<&'static str>> {
+    let mut octets = [0; 6];
+    let read = file.read_at(&mut octets, 0)?;
+    let known: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+    ];
+    let packer = known.iter().find(|(begin, _)| octets[..read].starts_with(begin));
+    Ok(packer.map(|(_, packer)| *packer))
 }
 
 /// Takes the prints at a position that was not reached by reading.
