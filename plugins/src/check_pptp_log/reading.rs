@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use pptp_probe::log::ecs::{cause_word, push_line};
-use pptp_probe::log::entry::{Entry, Stamp};
-use pptp_probe::log::event::{Event, What};
+use pptp_probe::log::entry::{Entry, Stamp, Tag};
+use pptp_probe::log::event::{Event, Program, What};
 use pptp_probe::log::redact::Redactor;
 use pptp_probe::log::window::Window;
 use pptp_probe::output::escape;
@@ -71,7 +71,7 @@ impl Reading {
     /// Notes that a PPTP program wrote something.
     pub(super) fn entry(&mut self, entry: &Entry<'_>) {
         // Only entries of the programs that are understood are told.
-        if entry.at > self.newest && entry.tag != b"kernel" {
+        if entry.at > self.newest && !matches!(entry.tag, Tag::Of(Program::Kernel) | Tag::Other) {
             self.newest = entry.at.map(|at| self.now.map_or(at, |now| at.min(now)));
         }
     }

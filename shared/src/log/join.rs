@@ -25,7 +25,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::daemon::{self, kernel, pppd, pptpd};
-use super::entry::{Entry, Stamp};
+use super::entry::{Entry, Stamp, Tag};
 use super::event::{Event, Program, Session, What};
 use crate::gateway::tracker::TerminateCause;
 use crate::reason::Phase;
@@ -119,11 +119,11 @@ impl Joiner {
                 key
             }
         };
-        let own_log = entry.tag.is_empty();
-        let program = match daemon::program(entry.tag) {
-            Some(program) => program,
-            None if own_log => Program::AccelPpp,
-            None => return,
+        let own_log = entry.tag == Tag::None;
+        let program = match entry.tag {
+            Tag::Of(program) => program,
+            Tag::None => Program::AccelPpp,
+            Tag::Other => return,
         };
         let origin = Origin {
             at,

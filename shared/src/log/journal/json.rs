@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::log::entry::{Entry, Stamp};
+use crate::log::daemon;
+use crate::log::entry::{Entry, Stamp, Tag};
 
 /// The fields that are asked for, in buffers that serve every entry.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Fields {
         Entry {
             at: self.at,
             host: &self.host,
-            tag: &self.tag,
+            tag: daemon::program(&self.tag).map_or(Tag::Other, Tag::Of),
             pid: self.pid,
             message: &self.message.octets,
         }

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
+use crate::log::entry::Tag;
+use crate::log::event::Program;
 use crate::log::follow::Scratch;
 use crate::log::source;
 
@@ -188,7 +190,10 @@ fn fields_may_be_octets_arrays_or_left_out() {
         let line = line(7).replace(r#""m7""#, value);
         fields.read(line.trim_end().as_bytes()).then(|| {
             let entry = fields.entry();
-            assert_eq!((entry.tag, entry.host, entry.pid), (&b"pppd"[..], &b"gw"[..], Some(812)));
+            assert_eq!(
+                (entry.tag, entry.host, entry.pid),
+                (Tag::Of(Program::Pppd), &b"gw"[..], Some(812))
+            );
             assert_eq!(entry.at, Some(stamp(7)));
             (entry.message.to_vec(), fields.is_left_out())
         })
