@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pptp_fuzz::{RAW_CALL_ID, RAW_MAGIC, Step, emit_script};
+use pptp_fuzz::{OPTION_FILE_END, OPTION_FILES, RAW_CALL_ID, RAW_MAGIC, Step, emit_script};
 use pptp_probe::wire::gre::Packet;
 use pptp_probe::wire::ppp::{self, Frame};
 
@@ -64,13 +64,21 @@ fn main() -> io::Result<()> {
                 continue;
             }
             writer.write("log_lines", &format!("{daemon}-{name}"), &fs::read(&path)?)?;
+        }
+    }
     for (target, extension) in [("nft", "json"), ("iptables_save", "save")] {
         for path in files(&root.join("tests/fixtures/firewall"), extension)? {
             let (octets, name) = (fs::read(&path)?, path.file_stem().unwrap_or_default());
             // The length that a fuzzer is run with.
             if octets.len() <= 2048 {
                 writer.write(target, &name.to_string_lossy(), &octets)?;
+            }
         }
+    }
+    for host in ["debian-poptop", "openwrt-poptop", "ubuntu-accel-ppp"] {
+        let tree = root.join("tests/fixtures/audit").join(host);
+        let files = OPTION_FILES.map(|file| fs::read(tree.join(file)).unwrap_or_default());
+        writer.write("options", host, &files.join(&[OPTION_FILE_END][..]))?;
     }
     writer.structured()
 }

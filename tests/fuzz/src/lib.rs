@@ -2,14 +2,12 @@
 //!
 //! `decoders` takes every decoder of PPTP, `machines` the machines that are
 //! worth a target of their own, `sessions` whole sessions, `inside` what is
-//! behind an open one; `radius` and
-//! `radius_client` the same for RADIUS; `snmp` takes what managers and receivers of
-//! notifications send, `agentx` what masters do; `log_lines` what the daemons of a
-//! gateway wrote, and callers through them. Beside panics each looks for
-//! what must hold whatever a peer sends; a broken promise is a panic, too.
-//! notifications send, `agentx` what masters do, `firewall` what the rules
-//! of a host may be. Beside panics each looks for what must hold whatever a peer
-//! sends; a broken promise is a panic, too.
+//! behind an open one; `radius` and `radius_client` the same for RADIUS; `snmp`
+//! takes what managers and receivers of notifications send, `agentx` what masters
+//! do; `log_lines` what the daemons of a gateway wrote, and callers through them;
+//! `firewall` what the rules of a host may be, `options` what its daemons are told.
+//! Beside panics each looks for what must hold whatever a peer sends; a broken
+//! promise is a panic, too.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +20,7 @@ mod gateway;
 mod inside;
 mod log_lines;
 mod machines;
+mod options;
 mod radius;
 mod radius_client;
 mod script;
@@ -30,10 +29,11 @@ mod snmp;
 
 pub use agentx::agentx;
 pub use decoders::{chap, control, cp, eap, gre, ip, mask, pap, ppp};
+pub use firewall::{iptables_save, nft};
 pub use inside::inside;
 pub use log_lines::log_lines;
-pub use firewall::{iptables_save, nft};
 pub use machines::{auth, mppe};
+pub use options::{FILE_END as OPTION_FILE_END, FILES as OPTION_FILES, options};
 pub use radius::radius;
 pub use radius_client::radius_client;
 pub use sessions::{raw as session_raw, structured as session};

@@ -17,7 +17,8 @@ const NOW: i64 = 1_795_262_400_000_000;
 pub fn log_lines(data: &[u8]) {
     let mut text = data.to_vec();
     text.push(b'\n');
-    let half = text[..text.len() / 2].iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    let half =
+        text[..text.len() / 2].iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
 
     let mut lines = Lines::new(NOW);
     let mut joiner = Joiner::default();

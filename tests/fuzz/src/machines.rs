@@ -128,7 +128,9 @@ pub fn auth(data: &[u8]) {
                     assert!(!failed && failure.detail.is_ascii() && failure.detail.len() <= 600);
                     failed = true;
                 }
-                AuthEvent::Challenged | AuthEvent::Responded | AuthEvent::Reauthenticated { .. } => {}
+                AuthEvent::Challenged
+                | AuthEvent::Responded
+                | AuthEvent::Reauthenticated { .. } => {}
             }
         }
         assert!(watch.attempts() <= 1 || accepted, "a second attempt");
