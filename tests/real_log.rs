@@ -150,8 +150,7 @@ fn garbage(bed: &Bed) {
     }
 }
 
-/// They stay until all are there: while a child of pptpd ends, its manager
-/// drops whoever comes (its wait for the first packet is interrupted).
+/// They stay until all are there: see [`Bed::check`].
 fn ten_at_once(bed: &Bed) {
     let calls: Vec<_> = (0..10)
         .map(|_| {
@@ -174,7 +173,7 @@ fn hostile_names(bed: &Bed) {
         command.args(["--password-env", "PROBE_PASSWORD"]).env("PROBE_PASSWORD", PASSWORD);
         let seen = Seen::new(&command.output().expect("check runs"));
         seen.must_be(name, REJECTED);
-        // See ten_at_once.
+        // See `Bed::check`.
         assert_eq!(bed.sessions(), "0", "{name}: something is left in the gateway");
     }
 }

@@ -32,6 +32,7 @@ const RADIUS: &str = "10.77.0.1";
 const CONTROL: &str = env!("CARGO_BIN_EXE_check_pptp_control");
 const GRE: &str = env!("CARGO_BIN_EXE_check_pptp_gre");
 const AUTH: &str = env!("CARGO_BIN_EXE_check_pptp_auth");
+const TUNNEL: &str = env!("CARGO_BIN_EXE_check_pptp_tunnel");
 const ASK_RADIUS: &str = env!("CARGO_BIN_EXE_check_radius");
 
 /// Every method × every encryption that the daemon can do.
@@ -245,13 +246,14 @@ fn an_exhausted_pool_is_silence_after_connect() {
     bed.check(AUTH, &login(""), PASSWORD).must_be("free again", "OK done/none");
 }
 
-/// Ten at once do not disturb each other.
+/// Ten at once do not disturb each other. Each stays until all are there: see
+/// [`Bed::check`].
 #[test]
 fn ten_checks_at_once() {
     let bed = Bed::up("ten", &["--sessions", "12"]);
     let children: Vec<_> = (0..10)
         .map(|_| {
-            bed.check_command(AUTH, &login("-t 20"), PASSWORD)
+            bed.check_command(TUNNEL, &login("-t 30 --count 0 --keep 4"), PASSWORD)
                 .stdout(Stdio::piped())
                 .spawn()
                 .expect("check runs")

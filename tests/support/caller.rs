@@ -12,8 +12,11 @@ pub(crate) const PASSWORD: &str = "Pr0be-secret";
 const SETTLE: &str = "8";
 
 impl Bed {
-    /// Runs a check in the bed's network.
+    /// Runs a check in the bed's network, once whoever called before is gone:
+    /// while a child of pptpd ends, its manager drops who comes, for its wait for
+    /// the first packet is interrupted. Whoever stays is waited for a second.
     pub(crate) fn check(&self, binary: &str, arguments: &str, password: &str) -> Seen {
+        self.must(&["sessions", "--wait", "1"]);
         Seen::new(&self.check_command(binary, arguments, password).output().expect("check runs"))
     }
 
