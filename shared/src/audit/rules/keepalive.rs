@@ -17,6 +17,8 @@ use crate::reason::{Phase, Reason};
 /// Seconds of silence that are good: more often is load for nothing and ends
 /// sessions over a short loss, and many NATs forget GRE after a minute.
 const SILENCE: RangeInclusive<u32> = 20..=60;
+/// The one that is advised.
+const ADVISED_SILENCE: u64 = 30;
 /// Echoes without an answer that are good.
 const FAILURES: RangeInclusive<u32> = 3..=6;
 
@@ -326,8 +328,15 @@ fn judge_conntrack(
         "silent for up to {silence} s, but nf_conntrack_gre_timeout_stream is {} s",
         kept.as_secs()
     );
-    let broken = Broken::new(set, "an echo more often than the entry times out");
-    Err(broken.because(arithmetic).mended_by(mend()).into())
+    // The echo that is advised would come too late as well.
+    let broken = if *kept <= Duration::from_secs(ADVISED_SILENCE) {
+        let advised = "180 s for nf_conntrack_gre_timeout_stream, now and in /etc/sysctl.d";
+        let mend = "sysctl -w net.netfilter.nf_conntrack_gre_timeout_stream=180";
+        Broken::new(set, advised).mended_by(mend)
+    } else {
+        Broken::new(set, "an echo more often than the entry times out").mended_by(mend())
+    };
+    Err(broken.because(arithmetic).into())
 }
 
 fn idle(pppd: &Pppd<'_>, _: &Facts) -> Answer {

@@ -497,6 +497,10 @@ fn echoes_are_held_against_conntrack_where_gre_lives_by_it() {
         found.arithmetic,
         "silent for up to 60 s, but nf_conntrack_gre_timeout_stream is 60 s"
     );
+    assert!(found.mend.contains("lcp-echo-interval 30"), "{}", found.mend);
+    facts.conntrack = Known::Is(Conntrack { gre_timeout_stream: seconds(30), ..tracked() });
+    let found = only(&facts, "lcp-echo-conntrack");
+    assert_eq!(found.mend, "sysctl -w net.netfilter.nf_conntrack_gre_timeout_stream=180");
 }
 
 #[test]
