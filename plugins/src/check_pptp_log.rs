@@ -22,6 +22,7 @@ use flate2::Crc;
 use nix::unistd::geteuid;
 use pptp_probe::cli::{Common, seconds};
 use pptp_probe::log::entry::Stamp;
+use pptp_probe::log::event::What;
 use pptp_probe::log::follow::Start;
 use pptp_probe::log::join::Joiner;
 use pptp_probe::log::source::{Source, Trouble};
@@ -85,6 +86,26 @@ pub struct LogArgs {
     min_calls: u64,
 }
 
+/// Metrics beside the counts of events.
+const BESIDE_COUNTS: [&str; 7] = [
+    "sessions_open",
+    "failure_ratio",
+    "cause_share",
+    "user_failures",
+    "source_failures",
+    "user_flaps",
+    "log_age",
+];
+
+/// Each kind of event is counted under its label.
+const METRICS: [&str; What::KINDS + BESIDE_COUNTS.len()] = {
+    let mut all = [""; What::KINDS + BESIDE_COUNTS.len()];
+    let (counts, beside) = all.split_at_mut(What::KINDS);
+    counts.copy_from_slice(&What::LABELS);
+    beside.copy_from_slice(&BESIDE_COUNTS);
+    all
+};
+
 impl Check for LogArgs {
     const NAME: &'static str = "LOG";
     const PROGRAM: &'static str = "check_pptp_log";
@@ -98,38 +119,7 @@ impl Check for LogArgs {
         check_pptp_log --file /var/log/syslog --window 15m -w 20 -c 50 \
         --threshold auth_failures=5/20\n  \
         check_pptp_log --once /tmp/syslog.of.192.0.2.1 -vv";
-    const METRICS: &'static [&'static str] = &[
-        "server_starts",
-        "server_stops",
-        "control_accepted",
-        "control_refused",
-        "control_closed",
-        "pool_exhausted",
-        "calls",
-        "lcp_up",
-        "lcp_timeouts",
-        "auth_successes",
-        "auth_failures",
-        "mppe_up",
-        "mppe_failures",
-        "address_failures",
-        "sessions_opened",
-        "renegotiations",
-        "echo_timeouts",
-        "sessions_ended",
-        "calls_failed",
-        "radius_errors",
-        "gre_errors",
-        "conntrack_full",
-        "kernel_errors",
-        "sessions_open",
-        "failure_ratio",
-        "cause_share",
-        "user_failures",
-        "source_failures",
-        "user_flaps",
-        "log_age",
-    ];
+    const METRICS: &'static [&'static str] = &METRICS;
     const MAIN_METRIC: &'static str = "failure_ratio";
 
     fn common(&self) -> &Common {

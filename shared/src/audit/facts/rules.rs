@@ -73,7 +73,7 @@ pub(super) fn gather<E: Display>(
         Err(why) => Known::Unread(Unread {
             what: "rules of the firewall".to_owned(),
             why: why.to_string(),
-            mend: String::new(),
+            mend: "report it with what nft -j list ruleset and iptables-save print".to_owned(),
         }),
     }
 }
