@@ -157,7 +157,7 @@ pub struct Common {
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Output: nagios, json, prometheus or zabbix [default: nagios]
+    /// Output: nagios, json, prometheus, zabbix or influx [default: nagios]
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 
@@ -631,7 +631,7 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(parse(&format!("-o {}", format.word())).unwrap().common.output(), *format);
         }
-        assert!(error("-o xml").contains("known are nagios json prometheus zabbix"));
+        assert!(error("-o xml").contains("known are nagios json prometheus zabbix influx"));
         assert_eq!(parse("-vvv").unwrap().common.verbose, 3);
         assert_eq!(parse("-v -v").unwrap().common.verbose, 2);
     }

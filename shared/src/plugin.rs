@@ -16,6 +16,7 @@ use std::cell::Cell;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::PanicHookInfo;
 use std::time::{Duration, Instant};
 
@@ -130,10 +131,54 @@ pub fn main_from<A: Check, P>(
     prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
     run: impl AsyncFnOnce(&A, P, &Context) -> Report,
 ) -> ! {
+    enter(argv, None, prepare, run)
+}
+
+/// What a check does instead of its plain run once one of some options is
+/// given. They are not among those of [`command`]: a plain run shall not pay
+/// for their definition.
+#[derive(Debug, Clone, Copy)]
+pub struct Many {
+    /// The long names of the options, without hyphens.
+    pub options: &'static [&'static str],
+    /// Adds the options to a check's command line.
+    pub define: fn(Command) -> Command,
+    /// Runs it with the arguments, the program's name first, from this moment
+    /// on; gives what is left to print and the exit status.
+    pub conduct: fn(Vec<OsString>, Instant) -> Ending,
+}
+
+impl Many {
+    fn is_asked_for(&self, argv: &[OsString]) -> bool {
+        let mut given = argv.iter().skip(1).take_while(|argument| *argument != "--");
+        given.any(|argument| {
+            let name = argument.as_bytes().strip_prefix(b"--").unwrap_or_default();
+            let name = name.split(|octet| *octet == b'=').next().unwrap_or_default();
+            !name.is_empty() && self.options.iter().any(|option| option.as_bytes() == name)
+        })
+    }
+}
+
+/// The same as [`main_from`] for a check that can also do something else.
+pub fn main_or_many<A: Check, P>(
+    argv: Vec<OsString>,
+    many: Many,
+    prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
+    run: impl AsyncFnOnce(&A, P, &Context) -> Report,
+) -> ! {
+    enter(argv, Some(many), prepare, run)
+}
+
+fn enter<A: Check, P>(
+    argv: Vec<OsString>,
+    many: Option<Many>,
+    prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
+    run: impl AsyncFnOnce(&A, P, &Context) -> Report,
+) -> ! {
     let started = Instant::now();
     forbid_core_dumps();
     std::panic::set_hook(Box::new(|panic| leave(&Ending::unknown(panic_line(A::NAME, panic)))));
-    leave(&conduct(argv, started, prepare, run))
+    leave(&conduct(argv, started, many, prepare, run))
 }
 
 /// The definition of a check's command line.
@@ -185,11 +230,19 @@ pub fn run_until<T>(context: &Context, run: impl Future<Output = T>) -> Result<T
             return Err(Report::failed(context.phase.get(), Reason::Local, headline));
         }
     };
-    let limit = tokio::time::Instant::from_std(context.deadline + GRACE);
-    let ended = runtime.block_on(async { tokio::time::timeout_at(limit, run).await });
+    let ended = runtime.block_on(within(context, run));
     // Dropping it would wait for a resolver that hangs.
     runtime.shutdown_background();
-    ended.map_err(|_| overdue(context))
+    ended
+}
+
+/// Runs a check in a runtime that is there already.
+///
+/// # Errors
+/// The report of a run that missed its deadline.
+pub async fn within<T>(context: &Context, run: impl Future<Output = T>) -> Result<T, Report> {
+    let limit = tokio::time::Instant::from_std(context.deadline + GRACE);
+    tokio::time::timeout_at(limit, run).await.map_err(|_| overdue(context))
 }
 
 /// Forbids cores of this process: one would contain the password, and so does
@@ -215,30 +268,61 @@ const EXTRA_OPTS: &str = "extra-opts";
 
 /// The last words of a process and its exit status.
 #[derive(Debug, PartialEq, Eq)]
-struct Ending {
-    text: String,
-    code: u8,
+pub struct Ending {
+    /// What is printed; what was printed before is not in it.
+    pub text: String,
+    /// The status, if printing works.
+    pub code: u8,
 }
 
 impl Ending {
+    /// What a check says of arguments that are wrong, in the format that they
+    /// ask for.
+    pub fn misuse<A: Check>(what: String, argv: &[OsString]) -> Self {
+        refuse::<A>(Refusal::Misuse(what), asked_format(argv))
+    }
+
+    /// For arguments that clap does not take, or that ask for help.
+    pub fn refusal<A: Check>(error: clap::Error, argv: &[OsString]) -> Self {
+        refuse::<A>(error.into(), asked_format(argv))
+    }
+
+    /// What a check says of something that it could not read.
+    pub fn unread<A: Check>(unread: Unread, argv: &[OsString]) -> Self {
+        refuse::<A>(unread.into(), asked_format(argv))
+    }
+
     fn unknown(text: String) -> Self {
         Self { text, code: State::Unknown.exit_code() }
     }
 }
 
+fn asked_format(argv: &[OsString]) -> Format {
+    raw_option(argv, b'o', "output").unwrap_or_default()
+}
+
 fn conduct<A: Check, P>(
     mut argv: Vec<OsString>,
     started: Instant,
+    many: Option<Many>,
     prepare: impl FnOnce(&A, Instant) -> Result<P, Report>,
     run: impl AsyncFnOnce(&A, P, &Context) -> Report,
 ) -> Ending {
-    let expanded = expand_extra_opts(&mut argv, A::PROGRAM, started).map_err(Refusal::from);
-    let (args, thresholds) = match expanded.and_then(|()| parse::<A>(&argv)) {
-        Ok(parsed) => parsed,
-        Err(refusal) => {
-            let format = raw_option(&argv, b'o', "output").unwrap_or_default();
-            return refuse::<A>(refusal, format);
+    if let Err(unread) = expand_extra_opts(&mut argv, A::PROGRAM, started) {
+        return Ending::unread::<A>(unread, &argv);
+    }
+    let (args, thresholds) = match (parse::<A>(&argv), many) {
+        // What the plain command line does not know is here.
+        (Err(Refusal::Misuse(_)), Some(many)) if many.is_asked_for(&argv) => {
+            return (many.conduct)(argv, started);
         }
+        (Err(Refusal::Said(said)), Some(many)) => {
+            let again = (many.define)(command::<A>()).try_get_matches_from(&argv);
+            let refusal = again.map_or_else(Refusal::from, |_| Refusal::Said(said));
+            return refuse::<A>(refusal, Format::Nagios);
+        }
+        (Ok(parsed), _) => parsed,
+        (Err(refusal), _) => return refuse::<A>(refusal, asked_format(&argv)),
     };
     let common = args.common();
     let context = Context::new(common, started, thresholds);
@@ -363,6 +447,14 @@ fn overdue(context: &Context) -> Report {
     Report::failed(phase, Reason::Silent, headline).timeout_state(context.timeout.state)
 }
 
+/// Prints what a check says before its last words.
+///
+/// # Errors
+/// The system's: nobody reads it.
+pub fn say(text: &str) -> io::Result<()> {
+    write_once(io::stdout().as_fd(), text.as_bytes())
+}
+
 fn leave(ending: &Ending) -> ! {
     let written = write_once(io::stdout().as_fd(), ending.text.as_bytes());
     let code = if written.is_ok() { ending.code } else { State::Unknown.exit_code() };
@@ -429,7 +521,7 @@ mod tests {
     fn with(arguments: &str, run: impl AsyncFnOnce(&Fake, (), &Context) -> Report) -> Ending {
         let argv = ["/opt/check"].into_iter().chain(arguments.split_whitespace());
         let argv = argv.map(OsString::from).collect();
-        conduct(argv, Instant::now(), |_: &Fake, _| Ok(()), run)
+        conduct(argv, Instant::now(), None, |_: &Fake, _| Ok(()), run)
     }
 
     async fn rtt(_: &Fake, (): (), context: &Context) -> Report {
@@ -520,7 +612,7 @@ mod tests {
     #[test]
     fn misuse_cannot_break_the_line() {
         let argv = ["check", "-H", "a", "-w", "1|2\n3"].map(OsString::from).to_vec();
-        let Ending { text, code } = conduct(argv, Instant::now(), |_: &Fake, _| Ok(()), rtt);
+        let Ending { text, code } = conduct(argv, Instant::now(), None, |_: &Fake, _| Ok(()), rtt);
         assert_eq!((text.lines().count(), text.contains('|'), code), (1, false, 3));
     }
 
@@ -550,7 +642,7 @@ mod tests {
             Err(Report::failed(Phase::Gre, Reason::Permission, "no raw socket").mend("run: x"))
         };
         assert_eq!(
-            conduct(argv, Instant::now(), prepare, rtt),
+            conduct(argv, Instant::now(), None, prepare, rtt),
             ending("PPTP FAKE UNKNOWN - no raw socket [gre/permission]: run: x\n", 3)
         );
     }

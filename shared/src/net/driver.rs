@@ -76,7 +76,7 @@ pub async fn drive<D: Driven>(
 ) {
     // On the heap, as all that is large: a future is moved several times.
     let buffer = vec![0; READ].into_boxed_slice();
-    let mut driver = Driver { stream, gre, unsent: Vec::new(), buffer, tap };
+    let mut driver = Driver { stream, gre, unsent: Vec::new(), buffer, has_more: false, tap };
     loop {
         let wake = {
             let mut session = session.borrow_mut();
@@ -91,6 +91,11 @@ pub async fn drive<D: Driven>(
             let timers = [tunnel.poll_timeout(), session.pump_at(now)];
             timers.into_iter().flatten().fold(end, Instant::min)
         };
+        if std::mem::take(&mut driver.has_more) {
+            // A gateway that floods us has its turn, and no more than that,
+            // where other sessions share the thread.
+            tokio::task::yield_now().await;
+        }
         let interrupted = driver.wait(wake, interrupt, woken).await;
         let mut session = session.borrow_mut();
         let tunnel = session.tunnel();
@@ -114,6 +119,8 @@ struct Driver<'a> {
     gre: Option<&'a mut GreSocket>,
     unsent: Vec<u8>,
     buffer: Box<[u8]>,
+    /// The last reading left off before the end.
+    has_more: bool,
     tap: &'a mut Tap,
 }
 
@@ -194,13 +201,14 @@ impl Driver<'_> {
                     self.tap.control(Direction::Received, &self.buffer[..length], now);
                     tunnel.handle_control_input(&self.buffer[..length], now);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     self.tap.remark(format!("control connection: {error}"), now);
                     tunnel.handle_control_closed(true, now);
                 }
             }
         }
+        self.has_more = true;
     }
 
     fn receive_gre(&mut self, tunnel: &mut Tunnel, now: Instant) {
@@ -210,7 +218,9 @@ impl Driver<'_> {
         {
             self.tap.remark(format!("cannot widen the GRE filter: {error}"), now);
         }
-        for input in gre.read(tunnel.peer_call_id()) {
+        let inputs = gre.read(tunnel.peer_call_id());
+        self.has_more = gre.has_more();
+        for input in inputs {
             match input {
                 Input::Packet(octets) => {
                     self.tap.gre(Direction::Received, &octets, now);

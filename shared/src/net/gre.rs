@@ -15,6 +15,7 @@ use std::rc::Rc;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrIn, getsockopt, recvmsg, setsockopt, sockopt,
 };
+use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -49,6 +50,25 @@ impl RawGre {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
         Ok(Self(socket))
+    }
+
+    /// The same socket once more, for the next gateway when the right to open
+    /// another is gone; whoever had it before is done. Nothing that came
+    /// meanwhile is left in it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn again(&self) -> io::Result<Self> {
+        self.0.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])?;
+        set_ip_mtu_discover(&self.0, Ipv4PathMtuDiscovery::WANT)?;
+        // Packets, then what ICMP said of the gateway before.
+        for flags in [RecvFlags::DONTWAIT, RecvFlags::DONTWAIT | RecvFlags::ERRQUEUE] {
+            let mut room = [0; 64];
+            let mut stale =
+                || !matches!(rustix::net::recv(&self.0, &mut room, flags), Err(Errno::AGAIN));
+            let _ = (0..STALE).take_while(|_| stale()).count();
+        }
+        Ok(Self(self.0.try_clone()?))
     }
 }
 
@@ -96,6 +116,7 @@ pub struct GreSocket {
     port: u16,
     call_id: u16,
     wide: bool,
+    has_more: bool,
     buffer: Box<[u8]>,
 }
 
@@ -112,7 +133,7 @@ impl GreSocket {
         // go in and out by send and recv.
         let socket = Rc::new(UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(raw.0)))?);
         let buffer = vec![0; 1 << 16].into_boxed_slice();
-        Ok(Self { socket, gateway, port, call_id: 0, wide: false, buffer })
+        Ok(Self { socket, gateway, port, call_id: 0, wide: false, has_more: false, buffer })
     }
 
     /// Lets in the packets of one call and forgets what came before.
@@ -178,6 +199,7 @@ impl GreSocket {
     pub fn read(&mut self, peer_call_id: Option<u16>) -> Vec<Input> {
         let mut inputs = Vec::new();
         let mut neighbours = None;
+        self.has_more = true;
         for _ in 0..BURST {
             let error = self.read_error();
             let read = self.receive();
@@ -191,10 +213,16 @@ impl GreSocket {
                 inputs.extend(input);
             }
             if quiet {
+                self.has_more = false;
                 break;
             }
         }
         inputs
+    }
+
+    /// Whether the last [`GreSocket::read`] left off before the end.
+    pub fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// The next datagram into the buffer. The socket itself is asked, because
@@ -347,7 +375,16 @@ mod tests {
         let socket = Rc::new(socket);
         let buffer = vec![0; 1 << 16].into_boxed_slice();
         let gateway = GATEWAY;
-        (GreSocket { socket, gateway, port: 1723, call_id: 0, wide: false, buffer }, far)
+        let socket = GreSocket {
+            socket,
+            gateway,
+            port: 1723,
+            call_id: 0,
+            wide: false,
+            has_more: false,
+            buffer,
+        };
+        (socket, far)
     }
 
     fn with_pair(test: impl FnOnce(GreSocket, Socket)) {
@@ -417,6 +454,7 @@ mod tests {
                 port: 1723,
                 call_id: OURS,
                 wide: true,
+                has_more: false,
                 buffer: vec![0; 1 << 16].into_boxed_slice(),
             };
             let (_, our_own) = datagram(GATEWAY, THEIRS, ECHO);
@@ -426,7 +464,9 @@ mod tests {
             let (packet, ours) = datagram(GATEWAY, OURS, ECHO);
             far.send(&ours).unwrap();
             assert_eq!(socket.read(Some(THEIRS)), []);
+            assert!(socket.has_more());
             assert_eq!(socket.read(Some(THEIRS)), [Input::Packet(packet)]);
+            assert!(!socket.has_more());
         });
     }
 

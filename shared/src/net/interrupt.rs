@@ -11,11 +11,18 @@ use std::os::fd::OwnedFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
 
 /// The end of one run.
 #[derive(Debug)]
 pub struct Interrupt {
-    source: Receiver,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(Receiver),
+    Told(watch::Receiver<()>),
 }
 
 impl Interrupt {
@@ -25,7 +32,7 @@ impl Interrupt {
     /// # Errors
     /// The system's.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { source: receive_signals()? })
+        Ok(Self { source: Source::File(receive_signals()?) })
     }
 
     /// The other end of `pipe` is closed: for a run in a program that handles
@@ -34,12 +41,21 @@ impl Interrupt {
     /// # Errors
     /// The system's, or `pipe` is none.
     pub fn on_close(pipe: OwnedFd) -> io::Result<Self> {
-        Ok(Self { source: Receiver::from_owned_fd(pipe)? })
+        Ok(Self { source: Source::File(Receiver::from_owned_fd(pipe)?) })
+    }
+
+    /// The sender sends, or is gone: for one of many runs at a time, without a
+    /// file descriptor for each.
+    pub fn when_told(told: watch::Receiver<()>) -> Self {
+        Self { source: Source::Told(told) }
     }
 
     /// Waits for it.
     pub async fn wait(&mut self) {
-        read_record(&mut self.source).await;
+        match &mut self.source {
+            Source::File(file) => drop(read_record(file).await),
+            Source::Told(told) => drop(told.changed().await),
+        }
     }
 }
 

@@ -46,11 +46,25 @@ pub async fn resolve(
     family: Family,
     deadline: Instant,
 ) -> Result<SocketAddr, (Reason, String)> {
-    let none =
-        || (Reason::NameNotFound, format!("{} has no {} address", printable(host), family.name()));
+    let addresses = resolve_all(host, port, family, deadline).await?;
+    addresses.into_iter().next().ok_or_else(|| none(host, family))
+}
+
+/// All addresses of `host`, at least one and none of them twice, in the
+/// resolver's order.
+///
+/// # Errors
+/// As for [`resolve`].
+pub async fn resolve_all(
+    host: &str,
+    port: u16,
+    family: Family,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, (Reason, String)> {
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = literal.parse::<IpAddr>() {
-        return if family.holds(address) { Ok((address, port).into()) } else { Err(none()) };
+        let wanted = family.holds(address);
+        return if wanted { Ok(vec![(address, port).into()]) } else { Err(none(host, family)) };
     }
     let lookup = tokio::time::timeout_at(deadline.into(), tokio::net::lookup_host((host, port)));
     match lookup.await {
@@ -59,10 +73,20 @@ pub async fn resolve(
             format!("the resolver gave no answer for {} in time", printable(host)),
         )),
         Ok(Err(error)) => Err(lookup_failure(host, &error)),
-        Ok(Ok(mut addresses)) => {
-            addresses.find(|address| family.holds(address.ip())).ok_or_else(none)
+        Ok(Ok(found)) => {
+            let mut addresses: Vec<SocketAddr> = Vec::new();
+            for address in found.filter(|address| family.holds(address.ip())) {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            if addresses.is_empty() { Err(none(host, family)) } else { Ok(addresses) }
         }
     }
+}
+
+fn none(host: &str, family: Family) -> (Reason, String) {
+    (Reason::NameNotFound, format!("{} has no {} address", printable(host), family.name()))
 }
 
 /// glibc says "Temporary failure in name resolution" (EAI_AGAIN) when no

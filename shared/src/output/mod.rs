@@ -1,10 +1,11 @@
 //! Judging and printing: states, thresholds, metrics and reports.
 //!
-//! A check builds one [`Report`]; [`render`] turns it into text in one of four
+//! A check builds one [`Report`]; [`render`] turns it into text in one of five
 //! formats. Text from peers goes through [`escape`] on its way into a report,
 //! and every renderer cleans each line once more, so nothing a gateway sends
 //! can break the line or forge performance data.
 
+mod influx;
 mod json;
 mod metric;
 mod nagios;
@@ -21,6 +22,7 @@ pub use text::escape;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 /// The four states of the Monitoring Plugins convention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,11 +105,14 @@ pub enum Format {
     Prometheus,
     /// One JSON object for a Zabbix master item; the exit status is always 0.
     Zabbix,
+    /// InfluxDB line protocol; the exit status is always 0.
+    Influx,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: &'static [Self] = &[Self::Nagios, Self::Json, Self::Prometheus, Self::Zabbix];
+    pub const ALL: &'static [Self] =
+        &[Self::Nagios, Self::Json, Self::Prometheus, Self::Zabbix, Self::Influx];
 
     /// The word on the command line.
     pub fn word(self) -> &'static str {
@@ -116,6 +121,7 @@ impl Format {
             Self::Json => "json",
             Self::Prometheus => "prometheus",
             Self::Zabbix => "zabbix",
+            Self::Influx => "influx",
         }
     }
 }
@@ -124,10 +130,10 @@ impl FromStr for Format {
     type Err = String;
 
     /// # Errors
-    /// A sentence that lists the four words.
+    /// A sentence that lists the words.
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().find(|format| format.word() == text);
-        known.copied().ok_or_else(|| "known are nagios json prometheus zabbix".into())
+        known.copied().ok_or_else(|| "known are nagios json prometheus zabbix influx".into())
     }
 }
 
@@ -164,6 +170,7 @@ pub fn render(
         Format::Json => (json::render(report, identity), code),
         Format::Prometheus => (prometheus::render(report, identity), code),
         Format::Zabbix => (zabbix::render(report, identity), 0),
+        Format::Influx => (influx::render(report, identity, SystemTime::now()), 0),
     }
 }
 

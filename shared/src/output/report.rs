@@ -261,6 +261,13 @@ impl Sub {
         Self { name: name.into(), conclusion: Conclusion::new(headline.into(), verdict) }
     }
 
+    /// A whole report as a part of another one, with its state; what it has
+    /// beside its metrics stays behind.
+    pub fn of(name: impl Into<String>, report: Report) -> Self {
+        let state = report.state();
+        Self { name: name.into(), conclusion: report.conclusion }.with_state(state)
+    }
+
     /// Replaces the reason's own first step by a more exact one.
     #[must_use]
     pub fn mend(mut self, mend: impl Into<String>) -> Self {
