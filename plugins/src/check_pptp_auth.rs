@@ -14,8 +14,8 @@ use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report, escape};
 use pptp_probe::plugin::{Check, Context};
-use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::{self, Wish};
+use pptp_probe::probe::{Gateway, Observation};
 use pptp_probe::proto::auth::Credentials;
 use pptp_probe::proto::tunnel::Proof;
 use pptp_probe::reason::{Phase, Reason};
@@ -24,7 +24,7 @@ use crate::run::{self, Run};
 use crate::session;
 
 /// The command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct AuthArgs {
     #[command(flatten)]
     target: Target,
@@ -131,8 +131,20 @@ impl Run for AuthArgs {
         session::credentials(&self.login, &self.methods, deadline)
     }
 
-    fn socket(&self) -> Result<RawGre, Report> {
-        session::raw_socket()
+    fn raw_sockets(&self) -> usize {
+        1
+    }
+
+    fn sockets(&self, mut open: impl FnMut() -> Result<RawGre, Report>) -> Result<RawGre, Report> {
+        open()
+    }
+
+    fn aim(&mut self, host: &str, port: Option<u16>) {
+        session::aim(&mut self.target, host, port);
+    }
+
+    fn gateway(&self) -> Gateway {
+        session::gateway(&self.target, true)
     }
 
     async fn run(
@@ -143,7 +155,7 @@ impl Run for AuthArgs {
         tap: &mut Tap,
         context: &Context,
     ) -> (Observation, Report) {
-        let gateway = session::gateway(&self.target, true);
+        let gateway = self.gateway();
         let wish = Wish {
             methods: self.methods.allowed(),
             credentials,

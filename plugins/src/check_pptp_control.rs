@@ -7,19 +7,20 @@ use std::time::Instant;
 
 use clap::Args;
 use pptp_probe::cli::{Common, Target};
+use pptp_probe::net::gre::RawGre;
 use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report};
 use pptp_probe::plugin::{Check, Context};
 use pptp_probe::probe::figures::median;
-use pptp_probe::probe::{Observation, control_connection};
+use pptp_probe::probe::{Gateway, Observation, control_connection};
 use pptp_probe::reason::Phase;
 
 use crate::run::{self, Run};
 use crate::session;
 
 /// The command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ControlArgs {
     #[command(flatten)]
     target: Target,
@@ -75,8 +76,16 @@ impl Run for ControlArgs {
         Ok(())
     }
 
-    fn socket(&self) -> Result<(), Report> {
+    fn sockets(&self, _: impl FnMut() -> Result<RawGre, Report>) -> Result<(), Report> {
         Ok(())
+    }
+
+    fn aim(&mut self, host: &str, port: Option<u16>) {
+        session::aim(&mut self.target, host, port);
+    }
+
+    fn gateway(&self) -> Gateway {
+        session::gateway(&self.target, false)
     }
 
     async fn run(
@@ -87,7 +96,7 @@ impl Run for ControlArgs {
         tap: &mut Tap,
         context: &Context,
     ) -> (Observation, Report) {
-        let gateway = session::gateway(&self.target, false);
+        let gateway = self.gateway();
         let allowance = session::allowance(context);
         let seen =
             control_connection::probe(&gateway, self.echoes, allowance, interrupt, tap).await;

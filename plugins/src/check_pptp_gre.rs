@@ -12,9 +12,9 @@ use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::output::{Metric, Report};
 use pptp_probe::plugin::{Check, Context};
-use pptp_probe::probe::Observation;
 use pptp_probe::probe::figures::{jitter, median};
 use pptp_probe::probe::gre::{self, Finding, Protocol, Wish};
+use pptp_probe::probe::{Gateway, Observation};
 use pptp_probe::reason::{Phase, Reason};
 
 use crate::run::{self, Run};
@@ -24,7 +24,7 @@ use crate::session;
 const CHANCE: u32 = 1;
 
 /// The command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct GreArgs {
     #[command(flatten)]
     target: Target,
@@ -110,8 +110,20 @@ impl Run for GreArgs {
         Ok(())
     }
 
-    fn socket(&self) -> Result<RawGre, Report> {
-        session::raw_socket()
+    fn raw_sockets(&self) -> usize {
+        1
+    }
+
+    fn sockets(&self, mut open: impl FnMut() -> Result<RawGre, Report>) -> Result<RawGre, Report> {
+        open()
+    }
+
+    fn aim(&mut self, host: &str, port: Option<u16>) {
+        session::aim(&mut self.target, host, port);
+    }
+
+    fn gateway(&self) -> Gateway {
+        session::gateway(&self.target, true)
     }
 
     async fn run(
@@ -122,7 +134,7 @@ impl Run for GreArgs {
         tap: &mut Tap,
         context: &Context,
     ) -> (Observation, Report) {
-        let gateway = session::gateway(&self.target, true);
+        let gateway = self.gateway();
         let wish = Wish { echoes: self.echoes, candidates: self.candidates() };
         let allowance = session::allowance(context);
         let (seen, findings) = gre::probe(&gateway, &wish, raw, allowance, interrupt, tap).await;

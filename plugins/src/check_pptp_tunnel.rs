@@ -15,13 +15,13 @@ use pptp_probe::net::tap::Tap;
 use pptp_probe::net::tls;
 use pptp_probe::output::Report;
 use pptp_probe::plugin::{Check, Context};
-use pptp_probe::probe::Observation;
 use pptp_probe::probe::auth::Wish;
 use pptp_probe::probe::tunnel::crowd::Crowd;
 use pptp_probe::probe::tunnel::echoes::Plan;
 use pptp_probe::probe::tunnel::url::{Amount, Host, HostPort, Url};
 use pptp_probe::probe::tunnel::web::{Pattern, Request};
 use pptp_probe::probe::tunnel::{self, BulkWish, Found, Ping, Traffic};
+use pptp_probe::probe::{Gateway, Observation};
 use pptp_probe::proto::auth::Credentials;
 
 use self::crowd::CrowdArgs;
@@ -34,7 +34,7 @@ mod idle;
 mod report;
 
 /// The command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TunnelArgs {
     #[command(flatten)]
     target: Target,
@@ -262,10 +262,24 @@ impl Run for TunnelArgs {
         session::credentials(&self.login, &self.methods, deadline)
     }
 
-    fn socket(&self) -> Result<(RawGre, Vec<RawGre>), Report> {
-        let further: Result<_, Report> =
-            (0..self.further()).map(|_| session::raw_socket()).collect();
-        Ok((session::raw_socket()?, further?))
+    fn raw_sockets(&self) -> usize {
+        1 + self.further()
+    }
+
+    fn sockets(
+        &self,
+        mut open: impl FnMut() -> Result<RawGre, Report>,
+    ) -> Result<(RawGre, Vec<RawGre>), Report> {
+        let further: Result<_, Report> = (0..self.further()).map(|_| open()).collect();
+        Ok((open()?, further?))
+    }
+
+    fn aim(&mut self, host: &str, port: Option<u16>) {
+        session::aim(&mut self.target, host, port);
+    }
+
+    fn gateway(&self) -> Gateway {
+        session::gateway(&self.target, true)
     }
 
     async fn run(
@@ -276,7 +290,7 @@ impl Run for TunnelArgs {
         tap: &mut Tap,
         context: &Context,
     ) -> (Self::Seen, Report) {
-        let gateway = session::gateway(&self.target, true);
+        let gateway = self.gateway();
         let wish = Wish {
             methods: self.methods.allowed(),
             credentials,

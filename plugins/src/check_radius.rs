@@ -13,12 +13,14 @@ use clap::Args;
 use pptp_probe::cli::{Common, Login, RadiusSecret, check_host, literal};
 use pptp_probe::crypto::radius::SharedSecret;
 use pptp_probe::method::Method;
+use pptp_probe::net::gre::RawGre;
 use pptp_probe::net::interrupt::Interrupt;
 use pptp_probe::net::resolve::Family;
 use pptp_probe::net::tap::Tap;
 use pptp_probe::net::tls;
 use pptp_probe::output::{Report, State};
 use pptp_probe::plugin::{Check, Context};
+use pptp_probe::probe::Gateway;
 use pptp_probe::probe::radius::{self, Carrier, Mode, Observation, Plan, Server};
 use pptp_probe::proto::auth::Credentials;
 use pptp_probe::proto::radius::access::{self, KeyPolicy};
@@ -51,7 +53,7 @@ mod statistics {
 }
 
 /// The command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RadiusArgs {
     /// Name or address of a RADIUS server; repeat it for each server
     #[arg(short = 'H', long, value_name = "HOST", required = true)]
@@ -461,7 +463,31 @@ impl Run for RadiusArgs {
         self.plan(carrier, deadline).map_err(session::unread)
     }
 
-    fn socket(&self) -> Result<(), Report> {
+    fn sockets(&self, _: impl FnMut() -> Result<RawGre, Report>) -> Result<(), Report> {
+        Ok(())
+    }
+
+    fn aim(&mut self, host: &str, port: Option<u16>) {
+        self.hostname = vec![host.to_owned()];
+        self.port = port.or(self.port);
+    }
+
+    /// The first server, and the port of what is done first with it.
+    fn gateway(&self) -> Gateway {
+        let port = self.modes().first().map_or(0, |&(_, port)| port);
+        let server = self.servers().into_iter().next();
+        let Server { host, family } =
+            server.unwrap_or(Server { host: String::new(), family: Family::Any });
+        Gateway { host, port, family }
+    }
+
+    fn validate_addresses(&self) -> Result<(), String> {
+        if self.hostname.len() > 1 {
+            return Err("--all-addresses is for one --hostname".into());
+        }
+        if self.carriage() == Carriage::Tls && self.tls_name.is_none() {
+            return Err("--all-addresses with --transport tls needs --tls-name".into());
+        }
         Ok(())
     }
 

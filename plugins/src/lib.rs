@@ -8,6 +8,7 @@ pub mod check_pptp_host;
 pub mod check_pptp_log;
 pub mod check_pptp_tunnel;
 pub mod check_radius;
+pub mod fleet;
 pub mod lab;
 pub mod run;
 mod session;

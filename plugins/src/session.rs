@@ -90,6 +90,12 @@ pub(crate) fn gateway(target: &Target, needs_gre: bool) -> Gateway {
     Gateway { host: target.hostname.clone(), port: target.port, family }
 }
 
+/// Points the arguments at another host, and another port if there is one.
+pub(crate) fn aim(target: &mut Target, host: &str, port: Option<u16>) {
+    host.clone_into(&mut target.hostname);
+    target.port = port.unwrap_or(target.port);
+}
+
 /// Validates the target of a check that speaks GRE.
 pub(crate) fn validate_ipv4(target: &Target) -> Result<(), String> {
     target.validate()?;

@@ -4,13 +4,15 @@
 //! Nothing here takes a secret from the command line, where it would stand in
 //! `ps`. An error names the source and the reason, never a content.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -237,7 +239,8 @@ pub fn refuse_public(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn source_name(path: &Path) -> String {
+/// What a path on the command line is called in a sentence.
+pub fn source_name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
@@ -246,8 +249,34 @@ fn read_secret(
     longest: usize,
     deadline: Instant,
 ) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    let known = READ.with_borrow(|read| read.as_ref()?.get(&(path.into(), longest)).cloned());
+    if let Some(known) = known {
+        return known;
+    }
     let read = read_bounded(path, longest, deadline);
-    read.map_err(|unread| unread.of(&format!("cannot read {}", source_name(path))))
+    let read = read.map_err(|unread| unread.of(&format!("cannot read {}", source_name(path))));
+    READ.with_borrow_mut(|known| {
+        if let Some(known) = known {
+            known.insert((path.into(), longest), read.clone());
+        }
+    });
+    read
+}
+
+/// What came of reading a file, by its path and the octets that were wanted.
+type Known = BTreeMap<(PathBuf, usize), Result<Zeroizing<Vec<u8>>, Unread>>;
+
+thread_local! {
+    static READ: RefCell<Option<Known>> = const { RefCell::new(None) };
+}
+
+/// Calls `read` so that each file is read once, however often it is asked for:
+/// a pipe, for one, says it only once. What was kept is wiped at the end.
+pub fn reading_once<T>(read: impl FnOnce() -> T) -> T {
+    READ.set(Some(Known::new()));
+    let read = read();
+    READ.set(None);
+    read
 }
 
 /// At most `longest` octets of a file and one more, which tells that there are
@@ -260,6 +289,26 @@ pub(crate) fn read_bounded(
 ) -> Result<Zeroizing<Vec<u8>>, Unread> {
     // All at once: a vector that grows leaves copies behind that nobody wipes.
     let mut octets = Zeroizing::new(Vec::with_capacity(longest + 64));
+    read_into(&mut octets, path, longest, deadline)?;
+    Ok(octets)
+}
+
+/// The same of what is no secret.
+///
+/// # Errors
+/// As for [`Secret::from_file`], without the name of the file.
+pub fn read_public(path: &Path, longest: usize, deadline: Instant) -> Result<Vec<u8>, Unread> {
+    let mut octets = Vec::new();
+    read_into(&mut octets, path, longest, deadline)?;
+    Ok(octets)
+}
+
+fn read_into(
+    octets: &mut Vec<u8>,
+    path: &Path,
+    longest: usize,
+    deadline: Instant,
+) -> Result<(), Unread> {
     let limit = longest as u64 + 1;
     let opened = if path == Path::new("-") {
         // Past the buffer of `Stdin`, which would keep the secret.
@@ -270,8 +319,8 @@ pub(crate) fn read_bounded(
     };
     let file = opened.map_err(|error| in_words(&error))?;
     let mut patient = Patient { file, deadline, interrupted: false };
-    match patient.by_ref().take(limit).read_to_end(&mut octets) {
-        Ok(_) => Ok(octets),
+    match patient.by_ref().take(limit).read_to_end(octets) {
+        Ok(_) => Ok(()),
         Err(_) if patient.interrupted => {
             Err(Unread { reason: Reason::Interrupted, text: "interrupted".into() })
         }
@@ -339,7 +388,6 @@ fn strip_line_break(octets: &[u8]) -> &[u8] {
 mod tests {
     use std::io::Write;
     use std::os::fd::AsRawFd;
-    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
@@ -437,6 +485,20 @@ mod tests {
         assert_eq!(error, format!("cannot read {}: No such file or directory", path.display()));
         let error = error_of(Secret::from_file(&scratch.0, soon()));
         assert_eq!(error, format!("cannot read {}: Is a directory", scratch.0.display()));
+    }
+
+    #[test]
+    fn each_file_is_read_once_where_that_is_asked_for() {
+        let scratch = Scratch::new("once");
+        let path = scratch.file("secret", b"one");
+        let read = || Secret::from_file(&path, soon()).ok().unwrap().expose().to_vec();
+        let twice = reading_once(|| {
+            let first = read();
+            scratch.file("secret", b"two");
+            (first, read())
+        });
+        assert_eq!(twice, (b"one".to_vec(), b"one".to_vec()));
+        assert_eq!(read(), b"two");
     }
 
     #[test]

@@ -26,7 +26,7 @@ const CHANCE: usize = 1;
 const SPACING: Duration = Duration::from_millis(1);
 
 /// The arguments.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct CrowdArgs {
     /// So many sessions at once, 1 to 250; each sends its echoes while all stand, and no faster
     /// than a thousand a second all together

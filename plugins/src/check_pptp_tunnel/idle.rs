@@ -29,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(86_400);
 const TICK: Duration = Duration::from_secs(1);
 
 /// The arguments.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct IdleArgs {
     /// How long an idle tunnel is kept: a session for each duration such as 30,60s,2m, silent for
     /// so long and then tried. -t must be 10 s longer

@@ -16,9 +16,11 @@ mod text;
 mod zabbix;
 
 pub use metric::{Metric, Unit};
+pub use prometheus::{Exposition, Samples};
 pub use range::{Range, Thresholds};
 pub use report::{Fact, Report, Sub, Verdict};
 pub use text::escape;
+pub use zabbix::trapper_line;
 
 use std::fmt;
 use std::str::FromStr;

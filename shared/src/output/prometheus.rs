@@ -5,8 +5,6 @@
 //! Every sample carries the labels `check` and `target`, those of a
 //! sub-result `sub` as well.
 
-use std::fmt::Write as _;
-
 use super::metric::{SECONDS_OF_DAY, decimal, seconds};
 use super::text::clean;
 use super::{Identity, Metric, Report, State, Unit};
@@ -15,23 +13,91 @@ use crate::reason::Phase;
 /// Octets of one label value that are shown.
 const LONGEST: usize = 200;
 
-/// The output.
+/// The output for one run.
 pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
-    let mut page = Page {
-        out: String::with_capacity(2048),
-        labels: format!(
-            "check=\"{}\",target=\"{}\"",
-            label_value(identity.program),
-            label_value(identity.target)
-        ),
-        names: Vec::new(),
-    };
-    push_probe(&mut page, report);
-    push_metrics(&mut page, report);
-    page.out
+    let mut exposition = Exposition::default();
+    let samples = exposition.samples(report, identity);
+    exposition.render(&[samples], usize::MAX).0
 }
 
-fn push_probe(page: &mut Page, report: &Report) {
+/// The names of one page, of which each may stand there once, whatever number
+/// of runs it shows.
+#[derive(Debug, Default)]
+pub struct Exposition {
+    /// Name, type and help.
+    families: Vec<(String, String)>,
+}
+
+/// What one run adds to a page, sample by sample.
+#[derive(Debug, Default)]
+pub struct Samples {
+    /// The family's index, and the line.
+    lines: Vec<(usize, Box<str>)>,
+}
+
+impl Exposition {
+    /// The samples of a run.
+    pub fn samples(&mut self, report: &Report, identity: &Identity<'_>) -> Samples {
+        let mut page = Page {
+            labels: format!(
+                "check=\"{}\",target=\"{}\"",
+                label_value(identity.program),
+                label_value(identity.target)
+            ),
+            families: &mut self.families,
+            opened: Vec::new(),
+            lines: Vec::new(),
+        };
+        push_probe(&mut page, report);
+        push_metrics(&mut page, report);
+        Samples { lines: page.lines }
+    }
+
+    /// The samples of a name of its own, each with its labels, such as
+    /// `state="ok"`, and its value.
+    pub fn gauges(&mut self, name: &str, help: &str, samples: &[(String, u64)]) -> Samples {
+        let mut page = Page {
+            labels: String::new(),
+            families: &mut self.families,
+            opened: Vec::new(),
+            lines: Vec::new(),
+        };
+        page.family(name, "gauge", help);
+        for (labels, value) in samples {
+            page.sample(labels, &value.to_string());
+        }
+        Samples { lines: page.lines }
+    }
+
+    /// The page, and how many samples it leaves out because there are more
+    /// than `most`: first comes of every run whether it went well, then all
+    /// else, run by run.
+    pub fn render(&self, runs: &[Samples], most: usize) -> (String, usize) {
+        let is_first = |family: usize| {
+            matches!(self.families[family].0.as_str(), "pptp_probe_success" | "pptp_probe_failure")
+        };
+        let all = || runs.iter().flat_map(|samples| &samples.lines);
+        let total = all().count();
+        let (mut pages, mut room) = (vec![String::new(); self.families.len()], most);
+        for turn in [true, false] {
+            for (family, line) in all().filter(|(family, _)| is_first(*family) == turn).take(room) {
+                pages[*family].push_str(line);
+                pages[*family].push('\n');
+                room -= 1;
+            }
+        }
+        let mut out = String::with_capacity(total.min(most).saturating_mul(100).min(1 << 26));
+        for ((_, head), page) in
+            self.families.iter().zip(&pages).filter(|(_, page)| !page.is_empty())
+        {
+            out.push_str(head);
+            out.push_str(page);
+        }
+        (out, total.saturating_sub(most))
+    }
+}
+
+fn push_probe(page: &mut Page<'_>, report: &Report) {
     let works = matches!(report.state(), State::Ok | State::Warning);
     page.family("pptp_probe_success", "gauge", "Whether the check ended in OK or WARNING.");
     page.sample("", truth(works));
@@ -65,7 +131,7 @@ fn push_probe(page: &mut Page, report: &Report) {
     }
 }
 
-fn push_metrics(page: &mut Page, report: &Report) {
+fn push_metrics(page: &mut Page<'_>, report: &Report) {
     let own = report.metrics().iter().map(|metric| (metric, None));
     let subs = report.subs().iter();
     let of_subs =
@@ -94,28 +160,37 @@ fn push_metrics(page: &mut Page, report: &Report) {
     }
 }
 
-struct Page {
-    out: String,
+struct Page<'a> {
     labels: String,
-    names: Vec<String>,
+    families: &'a mut Vec<(String, String)>,
+    /// Of this run, in their order.
+    opened: Vec<usize>,
+    lines: Vec<(usize, Box<str>)>,
 }
 
-impl Page {
-    /// Opens a name; false if it stands there already.
+impl Page<'_> {
+    /// Opens a name; false if this run has it already.
     fn family(&mut self, name: &str, kind: &str, help: &str) -> bool {
-        if self.names.iter().any(|earlier| earlier == name) {
+        let known = self.families.iter().position(|(earlier, _)| earlier == name);
+        let index = known.unwrap_or_else(|| {
+            let head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+            self.families.push((name.to_owned(), head));
+            self.families.len() - 1
+        });
+        if self.opened.contains(&index) {
             return false;
         }
-        self.names.push(name.to_owned());
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        self.opened.push(index);
         true
     }
 
-    /// One sample of the name opened last; `labels` begins with a comma.
+    /// One sample of the name opened last; `labels` begins with a comma where
+    /// there are others.
     fn sample(&mut self, labels: &str, value: &str) {
-        if let Some(name) = self.names.last() {
-            let _ = writeln!(self.out, "{name}{{{}{labels}}} {value}", self.labels);
+        if let Some(&index) = self.opened.last() {
+            let name = &self.families[index].0;
+            let line = format!("{name}{{{}{labels}}} {value}", self.labels);
+            self.lines.push((index, line.into()));
         }
     }
 }

@@ -4,7 +4,11 @@
 //! any other for an item that does not work.
 
 use super::json::{Object, push_conclusion, push_facts, push_verdict};
+use super::text::clean;
 use super::{Identity, Metric, Report};
+
+/// Octets of a host's name that are shown.
+const LONGEST_HOST: usize = 200;
 
 /// The output: one object and a line break.
 pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
@@ -25,6 +29,32 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
     out
 }
 
+/// A line for `zabbix_sender -i`: the monitored host, the item's key, which is
+/// the program's name, and the object of a master item. In a quoted entry
+/// quotation mark and backslash are escaped.
+pub fn trapper_line(report: &Report, identity: &Identity<'_>, host: &str) -> String {
+    let object = render(report, identity);
+    let mut out = String::with_capacity(object.len() + object.len() / 4);
+    push_quoted(&mut out, &clean(host, LONGEST_HOST));
+    out.push(' ');
+    out.push_str(identity.program);
+    out.push(' ');
+    push_quoted(&mut out, object.trim_end());
+    out.push('\n');
+    out
+}
+
+fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+}
+
 /// What was not measured is left out, so that its item keeps no false value.
 fn push_metrics(object: &mut Object<'_>, metrics: &[Metric]) {
     object.object("metrics", |object| {
@@ -32,4 +62,20 @@ fn push_metrics(object: &mut Object<'_>, metrics: &[Metric]) {
             object.raw(metric.label(), &metric.decimal());
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trapper_line_has_three_entries_whatever_the_text() {
+        let identity =
+            Identity { name: "PPTP GRE", program: "check_pptp_gre", target: "192.0.2.1:1723" };
+        let line = trapper_line(&Report::ok("a \"b\" \\ c\nd"), &identity, "vpn \"1\"\n");
+        let host = r#""vpn \"1\"\\x0a" check_pptp_gre "{\"check\":\"check_pptp_gre\","#;
+        assert!(line.starts_with(host), "{line}");
+        assert!(line.contains(r#"\"headline\":\"a \\\"b\\\" \\\\ c\\\\x0ad\""#), "{line}");
+        assert!(line.ends_with("}\"\n") && line.lines().count() == 1, "{line}");
+    }
 }
