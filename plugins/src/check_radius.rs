@@ -499,6 +499,8 @@ impl Run for RadiusArgs {
         tap: &mut Tap,
         context: &Context,
     ) -> (Vec<(String, Observation)>, Report) {
+        // Of one plan for many servers, the ports are each server's own.
+        let plan = Plan { modes: self.modes(), ..plan };
         let servers = self.servers();
         let allowance = session::allowance(context);
         let seen = radius::probe(&servers, &plan, allowance, interrupt, tap).await;
