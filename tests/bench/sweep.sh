@@ -54,9 +54,10 @@ sweep_beside() {
     local ours=("$checks/check_pptp_control" --targets "$scratch/targets")
     # To speak to none of them would be fast.
     "${ours[@]}" | grep -q "OK - $2 of $2 gateways ok" || die "not every gateway was well"
-    nmap -n -Pn -sT -T5 --script pptp-version -p1723 -iL "$scratch/targets" 2>/dev/null |
-        grep -c 'vendor\|Firmware' >"$scratch/answers"
-    [ "$(cat "$scratch/answers")" -gt 0 ] || die "nmap's script got no answer"
+    local answers
+    answers=$(nmap -n -Pn -sT -T5 --script pptp-version -p1723 -iL "$scratch/targets" 2>/dev/null |
+        grep -c '^Service Info: Host: local')
+    [ "$answers" = "$2" ] || die "nmap's script got $answers answers"
     "$scratch/programs/runstat" -n "$1" -w 1 \
         "nmap pptp-version" nmap -n -Pn -sT -T5 --script pptp-version -p1723 -iL "$scratch/targets" \
         ::: "nmap -sT" nmap -n -Pn -sT -T5 -p1723 -iL "$scratch/targets" \

@@ -31,7 +31,7 @@ use crate::run::Run;
 use crate::session;
 
 /// Sessions at a time, unless the operator says otherwise.
-const CONCURRENCY: usize = 256;
+const CONCURRENCY: usize = 128;
 /// Descriptors of the process itself, and of resolvers at work.
 const OWN_DESCRIPTORS: u64 = 64;
 /// Descriptors of one session without raw sockets: its connection, and one to

@@ -261,7 +261,7 @@ fn nagios(
         let length = line.shown.len() + text.len() + 16;
         if length > room {
             report =
-                report.detail(2, format!("{} more are not well: -v lists them", total - number));
+                report.detail(1, format!("{} more are not well: -v lists them", total - number));
             break;
         }
         room -= length;
