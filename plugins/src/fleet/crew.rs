@@ -31,7 +31,7 @@ use crate::run::Run;
 use crate::session;
 
 /// Sessions at a time, unless the operator says otherwise.
-const CONCURRENCY: usize = 128;
+const CONCURRENCY: usize = 256;
 /// Descriptors of the process itself, and of resolvers at work.
 const OWN_DESCRIPTORS: u64 = 64;
 /// Descriptors of one session without raw sockets: its connection, and one to
@@ -39,6 +39,11 @@ const OWN_DESCRIPTORS: u64 = 64;
 const DESCRIPTORS: u64 = 2;
 /// From the signal to the moment at which nobody is waited for.
 const FAREWELL: Duration = Duration::from_millis(80);
+/// Sessions at a time to begin with. Gateways that are near are done before
+/// more would gain anything, and what a few sessions need stays in the cache.
+const FIRST: usize = 16;
+/// In such a time half of the sessions have to end, or their number doubles.
+const PACE: Duration = Duration::from_millis(2);
 /// How often the progress is shown and a slow reader asked for.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -188,8 +193,11 @@ async fn all<C: Run>(
     let until = until.map(|until| until.checked_sub(FAREWELL).unwrap_or(until));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut paces = interval(PACE);
+    paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut limit, mut ended_in_pace) = (room.min(FIRST), 0);
     let why: Option<&str> = loop {
-        while next < targets.len() && running.len() < room && teller.has_room() {
+        while next < targets.len() && running.len() < limit && teller.has_room() {
             let (targets, crew, index) = (targets.clone(), crew.clone(), next);
             running.spawn_local(
                 async move { (index, probe(&targets[index], &crew, index + 1).await) },
@@ -203,7 +211,13 @@ async fn all<C: Run>(
             Some(ended) = running.join_next() => {
                 if let Ok((index, report)) = ended {
                     left[index] = false;
+                    ended_in_pace += 1;
                     teller.tell(index, &targets[index], report);
+                }
+            }
+            _ = paces.tick(), if limit < room && next < targets.len() => {
+                if std::mem::take(&mut ended_in_pace) < limit / 2 {
+                    limit = room.min(limit * 2);
                 }
             }
             () = interrupt.wait() => break Some("interrupted"),

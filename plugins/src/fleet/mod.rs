@@ -49,7 +49,7 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "N", requires = "all_addresses")]
     at_least: Option<NonZeroUsize>,
 
-    /// Sessions at a time, 1 to 10000; fewer where file descriptors are short [default: 128]
+    /// Most sessions at a time, 1 to 10000; fewer where file descriptors are short [default: 256]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
 

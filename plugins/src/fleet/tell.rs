@@ -1,10 +1,9 @@
 //! What came of the targets, in the format that was asked for: as they finish
 //! where each result stands alone, else together at the end.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,7 +75,7 @@ impl Teller {
             }
             Format::Json | Format::Zabbix | Format::Influx => Output::Stream(Stream::new()),
         };
-        let has_progress = io::stderr().is_terminal();
+        let has_progress = rustix::termios::isatty(io::stderr());
         if let Some(remark) = settings.remark.as_ref().filter(|_| settings.format != Format::Nagios)
         {
             let _ = writeln!(io::stderr(), "{}: {remark}", settings.program);
@@ -276,59 +275,84 @@ fn nagios(
 
 /// Standard output, written by a thread of its own: a reader that stops
 /// reading holds no session.
-struct Stream {
-    sender: Sender<String>,
-    state: Arc<StreamState>,
+struct Stream(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct StreamState {
-    waiting: AtomicUsize,
-    is_broken: AtomicBool,
+struct Queue {
+    texts: VecDeque<String>,
+    /// Nothing more will come.
+    is_closed: bool,
+    /// Everything was written.
+    is_done: bool,
+    /// Nobody reads.
+    is_broken: bool,
 }
 
 impl Stream {
     fn new() -> Self {
-        let (sender, receiver) = channel();
-        let state = Arc::new(StreamState::default());
-        let of_thread = state.clone();
-        // Without a thread nobody takes the results, which the end tells.
-        let _ = thread::Builder::new().spawn(move || write(&receiver, &of_thread));
-        Self { sender, state }
+        let shared = Arc::new(Shared::default());
+        let of_thread = shared.clone();
+        if thread::Builder::new().spawn(move || of_thread.write()).is_err() {
+            shared.lock().is_broken = true;
+        }
+        Self(shared)
     }
 
     fn push(&self, text: String) {
-        self.state.waiting.fetch_add(1, Ordering::AcqRel);
-        if self.sender.send(text).is_err() {
-            self.state.is_broken.store(true, Ordering::Release);
-        }
+        self.0.lock().texts.push_back(text);
+        self.0.changed.notify_all();
     }
 
     fn waiting(&self) -> usize {
-        self.state.waiting.load(Ordering::Acquire)
+        self.0.lock().texts.len()
     }
 
     fn is_broken(&self) -> bool {
-        self.state.is_broken.load(Ordering::Acquire)
+        self.0.lock().is_broken
     }
 
     /// Whether everything was written. In a hurry a reader who is slow is
     /// waited for only so long.
     fn finish(self, hurry: bool) -> bool {
-        let until = Instant::now() + LAST_WORDS;
-        while self.waiting() > 0 && !self.is_broken() && !(hurry && Instant::now() > until) {
-            thread::sleep(Duration::from_millis(1));
-        }
-        self.waiting() == 0 && !self.is_broken()
+        let mut queue = self.0.lock();
+        queue.is_closed = true;
+        self.0.changed.notify_all();
+        let patience = if hurry { LAST_WORDS } else { Duration::MAX };
+        let ends = |queue: &mut Queue| !queue.is_done && !queue.is_broken;
+        let waited = self.0.changed.wait_timeout_while(queue, patience, ends);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_done
     }
 }
 
-fn write(results: &Receiver<String>, state: &StreamState) {
-    for text in results {
-        if plugin::say(&text).is_err() {
-            state.is_broken.store(true, Ordering::Release);
-            return;
+impl Shared {
+    /// What another thread left half done is whole enough here.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) {
+        let mut queue = self.lock();
+        loop {
+            while let Some(text) = queue.texts.pop_front() {
+                drop(queue);
+                let is_written = plugin::say(&text).is_ok();
+                queue = self.lock();
+                if !is_written {
+                    queue.is_broken = true;
+                    return self.changed.notify_all();
+                }
+            }
+            if queue.is_closed {
+                queue.is_done = true;
+                return self.changed.notify_all();
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        state.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
