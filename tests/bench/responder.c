@@ -1,6 +1,7 @@
 // The control connections of as many gateways as loopback has addresses: one
 // thread that listens on every one of them and agrees at once (RFC 2637,
-// section 2). Unlike the stub it has a queue long enough for a sweep.
+// section 2). Unlike the stub it has a queue long enough for a sweep, and
+// several of them share the work.
 //
 // usage: responder PORT; prints "ready" once it listens.
 #define _GNU_SOURCE
@@ -67,6 +68,7 @@ int main(int argc, char **argv) {
     int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), poll = epoll_create1(0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 0))};
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16384)) {
         perror("responder");
         return 1;

@@ -29,13 +29,17 @@ sweep() {
     sysctl -qw net.ipv4.ip_local_port_range="10000 65000" net.core.somaxconn=16384 \
         net.ipv4.tcp_max_syn_backlog=16384 || die "the namespace could not be set up"
     ulimit -n "$(ulimit -Hn)"
-    "$scratch/programs/responder" 1723 >"$scratch/responder" &
-    own+=($!)
-    for _ in $(seq 100); do
-        grep -q ready "$scratch/responder" && break
-        sleep 0.05
+    # As many as there are processors: who is measured is not to wait for them.
+    local number
+    for number in $(seq "$(nproc)"); do
+        "$scratch/programs/responder" 1723 >"$scratch/responder.$number" &
+        own+=($!)
+        for _ in $(seq 100); do
+            grep -q ready "$scratch/responder.$number" && break
+            sleep 0.05
+        done
+        grep -q ready "$scratch/responder.$number" || die "the responder does not listen"
     done
-    grep -q ready "$scratch/responder" || die "the responder does not listen"
     addresses "$targets" >"$scratch/targets"
     addresses "$many" >"$scratch/many"
     sweep_beside "$rounds" "$targets"

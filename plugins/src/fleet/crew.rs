@@ -42,8 +42,8 @@ const FAREWELL: Duration = Duration::from_millis(80);
 /// Sessions at a time to begin with. Gateways that are near are done before
 /// more would gain anything, and what a few sessions need stays in the cache.
 const FIRST: usize = 16;
-/// In such a time half of the sessions have to end, or their number doubles.
-const PACE: Duration = Duration::from_millis(2);
+/// In such a time a quarter of the sessions has to end, or their number doubles.
+const PACE: Duration = Duration::from_millis(5);
 /// How often the progress is shown and a slow reader asked for.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -216,7 +216,7 @@ async fn all<C: Run>(
                 }
             }
             _ = paces.tick(), if limit < room && next < targets.len() => {
-                if std::mem::take(&mut ended_in_pace) < limit / 2 {
+                if std::mem::take(&mut ended_in_pace) < limit / 4 {
                     limit = room.min(limit * 2);
                 }
             }
