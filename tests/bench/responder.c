@@ -43,25 +43,22 @@ static int answer(const unsigned char *message, unsigned char *reply) {
     return size;
 }
 
-// Reads what is there; false when the connection is over.
+// Reads once and answers what is whole; false when the connection is over.
 static int serve(int fd) {
-    for (;;) {
-        unsigned char *message = partial[fd];
-        int wanted = HEADER;
-        if (length[fd] >= HEADER) {
-            wanted = message[0] << 8 | message[1];
-            if (wanted <= HEADER || wanted > LONGEST) return 0;
-        }
-        ssize_t got = recv(fd, message + length[fd], (size_t)(wanted - length[fd]), MSG_DONTWAIT);
-        if (got < 0 && errno == EAGAIN) return 1;
-        if (got <= 0) return 0;
-        length[fd] = (unsigned char)(length[fd] + got);
-        if (length[fd] < wanted || wanted == HEADER) continue;
-        unsigned char reply[LONGEST];
+    unsigned char *message = partial[fd], reply[LONGEST];
+    ssize_t got = recv(fd, message + length[fd], (size_t)(LONGEST - length[fd]), 0);
+    if (got <= 0) return got < 0 && errno == EAGAIN;
+    length[fd] = (unsigned char)(length[fd] + got);
+    while (length[fd] >= HEADER) {
+        int whole = message[0] << 8 | message[1];
+        if (whole <= HEADER || whole > LONGEST) return 0;
+        if (length[fd] < whole) break;
         int size = answer(message, reply);
-        length[fd] = 0;
         if (size == 0 || send(fd, reply, (size_t)size, MSG_NOSIGNAL) != size) return 0;
+        length[fd] = (unsigned char)(length[fd] - whole);
+        memmove(message, message + whole, length[fd]);
     }
+    return 1;
 }
 
 int main(int argc, char **argv) {

@@ -75,7 +75,7 @@ sweep_beside() {
     awk -F'\t' '{ wall[NR] = $3 } END { print wall[1] / wall[3], wall[2] / wall[3] }' "$scratch/rows" >"$scratch/times"
     local script bare
     read -r script bare <"$scratch/times"
-    printf '%-34s %10.1f %10s  %s\n' "rate / nmap pptp-version" "$script" 7 "$(at_least "$script" 7)" \
+    printf '%-34s %10.2f %10s  %s\n' "rate / nmap pptp-version" "$script" 7 "$(at_least "$script" 7)" \
         "rate / nmap -sT" "$bare" 1.2 "$(at_least "$bare" 1.2)"
 }
 
