@@ -316,7 +316,8 @@ impl Crew {
         let context = Context::new(args.common(), Instant::now(), setting.thresholds.clone());
         let interrupt = Ok(Interrupt::when_told(self.told.clone()));
         let mut tap = self.tap.beside(number);
-        let run = args.run(secrets, socket, interrupt, &mut tap, &context);
+        // On the heap, for it is large and would be moved several times.
+        let run = Box::pin(args.run(secrets, socket, interrupt, &mut tap, &context));
         match plugin::within(&context, run).await {
             Ok((_, report)) | Err(report) => report,
         }
