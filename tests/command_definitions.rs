@@ -72,7 +72,11 @@ impl Definition {
             let long = argument.get_long();
             long.is_some_and(|long| !LEFT_OUT.contains(&long))
         };
-        self.command.get_arguments().filter(listed).map(|argument| Opt::new(self, argument)).collect()
+        self.command
+            .get_arguments()
+            .filter(listed)
+            .map(|argument| Opt::new(self, argument))
+            .collect()
     }
 }
 
@@ -97,7 +101,10 @@ enum Kind {
     One,
     Many,
     /// The name of an environment variable with a secret in it.
-    Secret { variable: &'static str, name: &'static str },
+    Secret {
+        variable: &'static str,
+        name: &'static str,
+    },
 }
 
 /// An option of a check.
@@ -133,7 +140,7 @@ impl Opt {
         };
         let values = argument.get_value_names().unwrap_or_default();
         let takes_value = !matches!(kind, Kind::Flag | Kind::Verbosity);
-        let value = takes_value.then(|| format!(" <{}>", values[0])).unwrap_or_default();
+        let value = if takes_value { format!(" <{}>", values[0]) } else { String::new() };
         let usage = match argument.get_short() {
             Some(letter) => format!("-{letter}, --{long}{value}"),
             None => format!("--{long}{value}"),
@@ -305,14 +312,15 @@ fn director(definitions: &[Definition]) -> String {
         let mut own = Vec::new();
         for option in &options {
             arguments.insert(option.key.clone(), director_argument(option));
-            let id = (fields.len() + 1).to_string();
-            own.push(json!({ "datafield_id": fields.len() + 1, "is_required": "n", "var_filter": null }));
-            fields.insert(fields.len() + 1, director_field(option, &id));
+            let id = fields.len() + 1;
+            own.push(json!({ "datafield_id": id, "is_required": "n", "var_filter": null }));
+            fields.insert(id.to_string(), director_field(option, id));
         }
         let name = definition.name;
         let vars = defaults(definition, &options).into_iter();
-        // The address is in the argument; the password has no environment here.
-        let vars = vars.filter(|(_, value)| value != "$check_address$" && value != "$pptp_password$");
+        // The address is in the argument, and a password has no environment here.
+        let vars =
+            vars.filter(|(_, value)| value != "$check_address$" && value != "$pptp_password$");
         let vars: BTreeMap<_, _> = vars.collect();
         commands.insert(
             name,
@@ -338,15 +346,21 @@ fn director(definitions: &[Definition]) -> String {
             }),
         );
     }
-    // The keys of the object are numbers, in their order.
-    let fields: BTreeMap<String, Value> =
-        fields.into_iter().map(|(id, field)| (id.to_string(), field)).collect();
     let basket = json!({ "Command": commands, "ServiceTemplate": templates, "Datafield": fields });
     serde_json::to_string_pretty(&basket).expect("JSON") + "\n"
 }
 
+/// The custom variable of an option in the Director, which writes no
+/// environment: of a secret it is the name of a variable of Icinga's own.
+fn director_variable(option: &Opt) -> String {
+    match option.kind {
+        Kind::Secret { .. } => format!("{}_env", option.variable),
+        _ => option.variable.clone(),
+    }
+}
+
 fn director_argument(option: &Opt) -> Value {
-    let variable = format!("${}$", option.variable);
+    let variable = format!("${}$", director_variable(option));
     let mut argument = json!({ "description": option.description });
     match option.kind {
         Kind::Flag => argument["set_if"] = variable.into(),
@@ -360,9 +374,7 @@ fn director_argument(option: &Opt) -> Value {
             let body = format!("return {own} || macro(\"$address$\") || macro(\"$address6$\")");
             argument["value"] = json!({ "type": "Function", "body": body });
         }
-        // The Director writes no environment: the variable is one of Icinga's own.
-        Kind::One | Kind::Secret { .. } => argument["value"] = variable.into(),
-        Kind::Many => argument["value"] = variable.into(),
+        Kind::One | Kind::Many | Kind::Secret { .. } => argument["value"] = variable.into(),
     }
     if option.kind == Kind::Many {
         argument["repeat_key"] = true.into();
@@ -373,15 +385,15 @@ fn director_argument(option: &Opt) -> Value {
     argument
 }
 
-fn director_field(option: &Opt, id: &str) -> Value {
+fn director_field(option: &Opt, id: usize) -> Value {
     let kind = match option.kind {
         Kind::Flag => "Boolean",
         Kind::Many => "Array",
         _ => "String",
     };
     json!({
-        "originalId": id,
-        "varname": option.variable,
+        "originalId": id.to_string(),
+        "varname": director_variable(option),
         "caption": option.key,
         "description": option.description,
         "datatype": format!("Icinga\\Module\\Director\\DataType\\DataType{kind}"),
@@ -430,7 +442,8 @@ fn nagios(definitions: &[Definition]) -> String {
         };
         writeln!(
             text,
-            "define command {{\n    command_name  {name}\n    command_line  $USER1$/{program}{host} $ARG1$\n}}"
+            "define command {{\n    command_name  {name}\n    \
+             command_line  $USER1$/{program}{host} $ARG1$\n}}"
         )
         .expect("a string");
     }
@@ -457,9 +470,11 @@ fn definitions_are_those_of_the_arguments() {
         if std::env::var_os("WRITE_DEFINITIONS").is_some() {
             std::fs::write(path(name), &text).expect("a file to write");
         }
-        let first = read(name).lines().zip(text.lines()).find(|(is, wanted)| is != wanted).map(
-            |(is, wanted)| format!("{name} has\n{is}\nand the arguments say\n{wanted}\n"),
-        );
+        let first = read(name)
+            .lines()
+            .zip(text.lines())
+            .find(|(is, wanted)| is != wanted)
+            .map(|(is, wanted)| format!("{name} has\n{is}\nand the arguments say\n{wanted}\n"));
         assert!(read(name) == text, "{} not up to date: {}", name, first.unwrap_or_default());
     }
 }
@@ -474,7 +489,9 @@ fn told(program: &str) -> BTreeSet<String> {
         let line = line.strip_prefix("      --").or_else(|| {
             line.strip_prefix("  -").and_then(|line| line.split_once(", --")).map(|(_, line)| line)
         })?;
-        let end = line.find(|letter: char| !letter.is_ascii_lowercase() && !letter.is_ascii_digit() && letter != '-');
+        let end = line.find(|letter: char| {
+            !letter.is_ascii_lowercase() && !letter.is_ascii_digit() && letter != '-'
+        });
         Some(line[..end.unwrap_or(line.len())].to_owned())
     });
     options.collect()

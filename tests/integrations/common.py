@@ -53,7 +53,8 @@ class Suite:
             action()
         except Exception as error:  # every reason is one to show
             self.failed += 1
-            print(f"FAILED  {name} ({time.monotonic() - begun:.1f} s)\n        " + str(error or repr(error)).replace("\n", "\n        "))
+            print(f"FAILED  {name} ({time.monotonic() - begun:.1f} s)")
+            print("\n".join(f"        {line}" for line in (str(error) or repr(error)).splitlines()))
             return False
         self.passed += 1
         print(f"ok      {name} ({time.monotonic() - begun:.1f} s)")
@@ -114,12 +115,9 @@ def install(directory):
     """The checks and the event handler as the README installs them."""
     directory.mkdir()
     for check in CHECKS:
+        shutil.copy(TARGET / check, directory)
         if check in RAW:
-            shutil.copy(TARGET / check, directory)
             run(["setcap", "cap_net_raw+ep", directory / check])
-        else:
-            # A link to a file that others may not reach would not start.
-            shutil.copy(TARGET / check, directory)
     shutil.copy(INTEGRATIONS / "nagios" / "pptp-event-handler", directory)
 
 
