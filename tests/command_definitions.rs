@@ -407,11 +407,10 @@ const NAGIOS_HEAD: &str = "\
 # Commands for PPTP gateways, one for each check: the host's address, and in
 # $ARG1$ the options that are listed above it. In a service:
 #
-#   check_command  check_pptp_auth!--authfile=/etc/pptp-monitor/probe --mppe=128
+#   check_command  check_pptp_auth!--authfile=/etc/pptp-monitor/probe.auth --mppe=128
 #
 # Secrets come from a file that only the nagios user reads, or from the
-# environment of the daemon, never from $ARG1$: ps would show them. An exclamation
-# mark or a backslash in an option is written with a backslash before it.
+# environment of the daemon, never from $ARG1$: ps would show them.
 #
 # Not listed: --output, for Nagios reads the default, and what is no check or
 # never ends (--follow of the log; --collect, --list, --explain, --checklist of

@@ -35,6 +35,11 @@ def prepare(suite, name, text):
         (base / part).mkdir(parents=True)
     (base / "etc" / "icinga2.conf").write_text(text)
     certificate(suite.directory, certificates, name)
+    give(base)
+
+
+def give(base):
+    """All of it to the user that Icinga becomes."""
     owner = pwd.getpwnam("nagios")
     for path in [base, *base.rglob("*")]:
         os.chown(path, owner.pw_uid, owner.pw_gid)
