@@ -347,7 +347,32 @@ fn director(definitions: &[Definition]) -> String {
         );
     }
     let basket = json!({ "Command": commands, "ServiceTemplate": templates, "Datafield": fields });
-    serde_json::to_string_pretty(&basket).expect("JSON") + "\n"
+    lines(&basket, "\n") + "\n"
+}
+
+/// JSON with a line for each object that holds no other.
+fn lines(value: &Value, margin: &str) -> String {
+    let inner = format!("{margin}  ");
+    let is_flat = |value: &Value| match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => true,
+    };
+    match value {
+        Value::Object(members) if !members.values().all(is_flat) => {
+            let member = |(name, value): (&String, &Value)| {
+                format!("{inner}{}: {}", Value::from(name.as_str()), lines(value, &inner))
+            };
+            let members: Vec<_> = members.iter().map(member).collect();
+            format!("{{{}{margin}}}", members.join(","))
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let items: Vec<_> =
+                items.iter().map(|item| inner.clone() + &lines(item, &inner)).collect();
+            format!("[{}{margin}]", items.join(","))
+        }
+        flat => flat.to_string(),
+    }
 }
 
 /// The custom variable of an option in the Director, which writes no
