@@ -191,8 +191,8 @@ fn zabbix_has_metrics_by_label_and_always_exits_with_zero() {
             r#""headline":"control is up, but no GRE came back in 4 s","#,
             r#""phase":"gre","reason":"gre_inbound_silent","#,
             r#""mend":"allow IP protocol 47 from the gateway; check NAT helpers","#,
-            r#""phases":{"connect":0.038214},"metrics":{"connect_time":0.038214},"#,
-            r#""facts":{},"sub":[]}"#,
+            r#""phases":{"connect":0.038214},"phase_number":5,"reason_number":16,"#,
+            r#""metrics":{"connect_time":0.038214},"facts":{},"sub":[]}"#,
             "\n"
         )
     );

@@ -1,11 +1,14 @@
 //! One flat JSON object for a Zabbix master item. Metrics are
 //! members by label, so a dependent item needs no more than a JSONPath such as
-//! `$.metrics.echo_rtt`. The exit status is 0 whatever the state: Zabbix takes
-//! any other for an item that does not work.
+//! `$.metrics.echo_rtt`. Phase and reason stand as numbers too, those of the MIB,
+//! for a trigger compares numbers and a value map gives them words again. The
+//! exit status is 0 whatever the state: Zabbix takes any other for an item that
+//! does not work.
 
 use super::json::{Object, push_conclusion, push_facts, push_verdict};
 use super::text::clean;
-use super::{Identity, Metric, Report};
+use super::{Identity, Metric, Report, Verdict};
+use crate::reason::{Phase, Reason};
 
 /// Octets of a host's name that are shown.
 const LONGEST_HOST: usize = 200;
@@ -15,12 +18,14 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
     let mut out = String::with_capacity(1024);
     let mut object = Object::new(&mut out);
     push_verdict(&mut object, report, identity);
+    push_numbers(&mut object, report.verdict().as_deref());
     push_metrics(&mut object, report.metrics());
     push_facts(&mut object, report);
     object.array("sub", report.subs(), |out, sub| {
         let mut object = Object::new(out);
         object.text("name", sub.name());
         push_conclusion(&mut object, sub.state(), &sub.headline(), sub.verdict().as_deref());
+        push_numbers(&mut object, sub.verdict().as_deref());
         push_metrics(&mut object, sub.metrics());
         object.end();
     });
@@ -53,6 +58,14 @@ fn push_quoted(out: &mut String, text: &str) {
         out.push(c);
     }
     out.push('"');
+}
+
+/// Phase and reason by number.
+fn push_numbers(object: &mut Object<'_>, verdict: Option<&Verdict>) {
+    let phase = verdict.map_or(Phase::Done, |verdict| verdict.phase);
+    let reason = verdict.map_or(Reason::None, |verdict| verdict.reason);
+    object.raw("phase_number", &phase.number().to_string());
+    object.raw("reason_number", &reason.number().to_string());
 }
 
 /// What was not measured is left out, so that its item keeps no false value.
