@@ -18,6 +18,7 @@ use pptp_plugins::check_pptp_host::HostArgs;
 use pptp_plugins::check_pptp_log::LogArgs;
 use pptp_plugins::check_pptp_tunnel::TunnelArgs;
 use pptp_plugins::check_radius::RadiusArgs;
+use pptp_plugins::fleet;
 use pptp_probe::plugin::{Check, command};
 use serde_json::{Value, json};
 
@@ -32,6 +33,11 @@ const LEFT_OUT: &[&str] = &[
     "explain",
     "list",
     "checklist",
+    // A scheduler has a service for each gateway.
+    "targets",
+    "concurrency",
+    "total-timeout",
+    "max-series",
 ];
 
 /// What a custom variable of the host may say for every check with a login.
@@ -59,7 +65,11 @@ struct Definition {
 
 impl Definition {
     fn new<C: Check>(name: &'static str, family: Family, timeout: &'static str) -> Self {
-        Self { name, family, timeout, command: command::<C>() }
+        let command = match family {
+            Family::Local => command::<C>(),
+            Family::Any | Family::Ipv4 => fleet::command::<C>(),
+        };
+        Self { name, family, timeout, command }
     }
 
     fn program(&self) -> &str {
