@@ -29,6 +29,7 @@ use toml::de::DeValue;
 use self::text::{Fields, read, text, write};
 use crate::oid::Oid;
 use crate::probe::Probe;
+use crate::probe::module::{Module, Modules};
 use crate::{ENTERPRISES, ROOT};
 
 /// Where the file is, unless the command line names another one.
@@ -72,6 +73,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// What is probed.
     pub probes: Vec<Probe>,
+    /// What `/probe` runs when it is asked to, by name.
+    pub modules: BTreeMap<String, Module>,
 }
 
 impl Default for Config {
@@ -89,6 +92,7 @@ impl Default for Config {
             subnets: Subnets::default(),
             metrics: Metrics::default(),
             probes: Vec::new(),
+            modules: BTreeMap::new(),
         }
     }
 }
@@ -160,6 +164,7 @@ impl Fields for Config {
         visitor.section("metrics", &mut self.metrics);
         visitor.list("log", &mut self.logs, MOST_LOGS);
         visitor.free_list("probe", &mut self.probes, 1000);
+        visitor.free_table("modules", &mut self.modules);
     }
 
     fn check(&self) -> Result<(), String> {
@@ -183,7 +188,8 @@ impl Fields for Config {
             ));
         }
         unique("[[responder.users]]", users())?;
-        unique("[[probe]]", self.probes.iter().map(|probe| &probe.name))
+        unique("[[probe]]", self.probes.iter().map(|probe| &probe.name))?;
+        Modules::of(self).check()
     }
 }
 

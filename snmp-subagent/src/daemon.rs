@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -17,18 +17,19 @@ use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::agentx::pdu::Region;
 use crate::agentx::session::{self, Session};
 use crate::agentx_io::{self, LONGEST_TURN, Notification, Status};
 use crate::cli::{Arguments, snmpwalk};
 use crate::config::Config;
-use crate::http::{self, Exposition, Pages};
+use crate::http::{self, Asked, Exposition, Pages, Refusal};
 use crate::log::{Level, Log};
 use crate::own;
 use crate::probe::Run;
-use crate::schedule::Scheduler;
+use crate::probe::module::Modules;
+use crate::schedule::{FAREWELL, Scheduler};
 use crate::snmp::notifier::Notifier;
 use crate::udp::{self, Responder};
 use crate::view::View;
@@ -121,6 +122,7 @@ struct Daemon<S> {
     agentx: Option<JoinHandle<()>>,
     responders: Vec<JoinHandle<()>>,
     metrics: Option<JoinHandle<()>>,
+    probing: Arc<Probing>,
     scheduler: Scheduler,
 }
 
@@ -137,8 +139,10 @@ impl<S: Source> Daemon<S> {
             (true, Some(responder)) => respond(&config, responder, &source, &log).await?,
             (true, None) => return Err("there is no responder in this program".into()),
         };
+        let probing = Arc::new(Probing::new(&config));
+        let pages = OwnPages::new(&source, &status, &probing, &config);
         let metrics = match config.metrics.listen {
-            Some(address) => Some(publish(address, &source, &status, &config, &log).await?),
+            Some(address) => Some(publish(address, pages, &log).await?),
             None => None,
         };
         let sink = source.clone();
@@ -173,6 +177,7 @@ impl<S: Source> Daemon<S> {
             agentx,
             responders,
             metrics,
+            probing,
             scheduler,
         })
     }
@@ -245,6 +250,7 @@ impl<S: Source> Daemon<S> {
             let text = format!("{name} changed; that needs a restart");
             self.log.say(Level::Warning, &format!("reload {name}"), &text);
         }
+        self.probing.configure(&new);
         if new.metrics != self.config.metrics {
             self.move_metrics(&new).await;
         }
@@ -264,7 +270,8 @@ impl<S: Source> Daemon<S> {
             let _ = task.await;
         }
         let Some(address) = new.metrics.listen else { return };
-        match publish(address, &self.source, &self.status, new, &self.log).await {
+        let pages = OwnPages::new(&self.source, &self.status, &self.probing, new);
+        match publish(address, pages, &self.log).await {
             Ok(task) => self.metrics = Some(task),
             Err(text) => self.log.say(Level::Error, TOPIC, &text),
         }
@@ -278,6 +285,7 @@ impl<S: Source> Daemon<S> {
         for task in self.responders.iter().chain(&self.metrics) {
             task.abort();
         }
+        self.probing.end().await;
         if let Some(agentx) = self.agentx {
             let _ = agentx.await;
         }
@@ -303,6 +311,7 @@ pub fn changeable(old: &Config, new: Config) -> (Config, Vec<&'static str>) {
         notifications: new.notifications,
         metrics: new.metrics,
         probes: new.probes,
+        modules: new.modules,
         ..old.clone()
     };
     (taken, differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect())
@@ -367,32 +376,89 @@ async fn respond<S: Source>(
 
 async fn publish<S: Source>(
     address: SocketAddr,
-    source: &Arc<S>,
-    status: &Arc<Status>,
-    config: &Config,
+    pages: OwnPages<S>,
     log: &Arc<Log>,
 ) -> Result<JoinHandle<()>, String> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| no_socket("tcp", address, &error))?;
     let address = listener.local_addr().unwrap_or(address);
     log.say(Level::Notice, "metrics", &format!("on http://{address}/metrics"));
-    let pages = Arc::new(OwnPages {
-        source: source.clone(),
-        status: status.clone(),
-        config: config.clone(),
-    });
     let log = log.clone();
-    Ok(tokio::spawn(async move { http::serve(listener, pages, &log).await }))
+    Ok(tokio::spawn(async move { http::serve(listener, Arc::new(pages), &log).await }))
 }
 
 fn no_socket(transport: &str, address: SocketAddr, error: &io::Error) -> String {
     format!("cannot listen on {transport} {address}: {error}")
 }
 
+/// The runs of `/probe`.
+struct Probing {
+    /// What may be asked for, and how many runs at one time.
+    offer: Mutex<(Arc<Modules>, usize)>,
+    under_way: watch::Sender<usize>,
+}
+
+impl Probing {
+    fn new(config: &Config) -> Self {
+        Self { offer: Mutex::new(Self::offer(config)), under_way: watch::Sender::new(0) }
+    }
+
+    fn offer(config: &Config) -> (Arc<Modules>, usize) {
+        (Arc::new(Modules::of(config)), config.metrics.max_probes.into())
+    }
+
+    fn configure(&self, config: &Config) {
+        *self.offer.lock().unwrap_or_else(PoisonError::into_inner) = Self::offer(config);
+    }
+
+    fn run(self: &Arc<Self>, asked: &Asked<'_>) -> Result<http::Run, Refusal> {
+        let (modules, most) = self.offer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let found = modules.find(&asked.module, &asked.target).map_err(Refusal::Wrong)?;
+        let is_room = self.under_way.send_if_modified(|runs| {
+            let is_room = *runs < most;
+            *runs += usize::from(is_room);
+            is_room
+        });
+        if !is_room {
+            let text = format!("{most} runs are under way, which is [metrics] max_probes");
+            return Err(Refusal::Busy(text));
+        }
+        let place = Place(self.clone());
+        let (patience, is_debug) = (asked.patience, asked.is_debug);
+        Ok(Box::new(move |interrupt| {
+            let _place = place;
+            found.run(patience, is_debug, interrupt)
+        }))
+    }
+
+    /// Waits for the good-byes of runs that nobody waits for any longer.
+    async fn end(&self) {
+        let mut under_way = self.under_way.subscribe();
+        let _ = timeout(FAREWELL, under_way.wait_for(|runs| *runs == 0)).await;
+    }
+}
+
+/// One of the runs.
+struct Place(Arc<Probing>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|runs| *runs -= 1);
+    }
+}
+
 struct OwnPages<S> {
     source: Arc<S>,
     status: Arc<Status>,
+    probing: Arc<Probing>,
     config: Config,
+}
+
+impl<S: Source> OwnPages<S> {
+    fn new(source: &Arc<S>, status: &Arc<Status>, probing: &Arc<Probing>, config: &Config) -> Self {
+        let (source, status, probing) = (source.clone(), status.clone(), probing.clone());
+        Self { source, status, probing, config: config.clone() }
+    }
 }
 
 impl<S: Source> Pages for OwnPages<S> {
@@ -402,6 +468,14 @@ impl<S: Source> Pages for OwnPages<S> {
 
     fn health(&self) -> Result<(), String> {
         health(&*self.source, &self.status, &self.config)
+    }
+
+    fn most_runs(&self) -> usize {
+        self.config.metrics.max_probes.into()
+    }
+
+    fn probe(&self, asked: &Asked<'_>) -> Result<http::Run, Refusal> {
+        self.probing.run(asked)
     }
 }
 

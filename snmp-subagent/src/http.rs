@@ -1,13 +1,16 @@
-//! The page for Prometheus: `/metrics`, and `/healthz` for whoever restarts
-//! what is not well.
+//! The pages for Prometheus: `/metrics`, `/probe` as users of blackbox_exporter
+//! know it, and `/-/healthy` (`/healthz`) for whoever restarts what is not well.
 //!
 //! hyper reads the requests. Only GET and HEAD are answered; connections, the
 //! size and time of a header, and the time of a whole connection are bounded.
 //! Where there are too many connections, one that asks for nothing makes room
 //! for the newcomer. Pages are made on a thread of their own, so that a long
-//! one delays nobody else.
+//! one delays nobody else; a run that nobody waits for any longer is ended.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -26,12 +29,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::log::{Level, Log};
 
-/// Connections at one time; while all of them are being answered, further ones
-/// wait in the kernel.
+/// Connections at one time beside those of runs; while all of them are being
+/// answered, further ones wait in the kernel.
 const MOST_CONNECTIONS: usize = 16;
 /// How long a header may take, and the next request of a connection.
 const HEADER_TIME: Duration = Duration::from_secs(3);
-/// How long a connection may last.
+/// How long a connection is asked anything on, and how long what was asked last
+/// may take.
 const CONNECTION_TIME: Duration = Duration::from_secs(120);
 /// Octets of a header at most.
 const LONGEST_HEADER: usize = 8192;
@@ -84,11 +88,101 @@ pub trait Pages: Send + Sync + 'static {
     /// # Errors
     /// What does not, in one line.
     fn health(&self) -> Result<(), String>;
+
+    /// Runs for `/probe` at one time.
+    fn most_runs(&self) -> usize;
+
+    /// The run that is asked for.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn probe(&self, asked: &Asked<'_>) -> Result<Run, Refusal>;
+}
+
+/// Makes the body of `/probe`; it ends early when the other end of the pipe is
+/// closed.
+pub type Run = Box<dyn FnOnce(OwnedFd) -> String + Send>;
+
+/// Why there is no run, in a sentence for whoever asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// What was asked for is not to be had.
+    Wrong(String),
+    /// There are too many runs already.
+    Busy(String),
+}
+
+/// What `/probe` is asked for. What is missing is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked<'a> {
+    /// Whom to probe.
+    pub target: Cow<'a, str>,
+    /// How.
+    pub module: Cow<'a, str>,
+    /// Whether the exchange is to be told.
+    pub is_debug: bool,
+    /// How long the scraper waits for an answer.
+    pub patience: Option<Duration>,
+}
+
+impl<'a> Asked<'a> {
+    /// The first of several parameters of a name counts, and one that is not
+    /// known is for somebody else.
+    fn read(query: &'a str, headers: &HeaderMap) -> Result<Self, String> {
+        let mut asked = Self::default();
+        for pair in query.split('&').rev() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match &*unescape(name)? {
+                "target" => asked.target = unescape(value)?,
+                "module" => asked.module = unescape(value)?,
+                "debug" => asked.is_debug = unescape(value)? == "true",
+                _ => {}
+            }
+        }
+        if let Some(value) = headers.get(PATIENCE) {
+            let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
+            let patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let patience = patience.filter(|patience| !patience.is_zero());
+            asked.patience = Some(patience.ok_or(format!("{PATIENCE} is no time in seconds"))?);
+        }
+        Ok(asked)
+    }
+}
+
+/// What Prometheus says its timeout is.
+const PATIENCE: &str = "x-prometheus-scrape-timeout-seconds";
+
+/// A part of a query (application/x-www-form-urlencoded) as text.
+fn unescape(part: &str) -> Result<Cow<'_, str>, String> {
+    if !part.contains(['%', '+']) {
+        return Ok(part.into());
+    }
+    let mut octets = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&octet, behind)) = rest.split_first() {
+        rest = behind;
+        let octet = match octet {
+            b'+' => b' ',
+            b'%' => {
+                let digits = rest.split_at_checked(2).and_then(|(digits, behind)| {
+                    rest = behind;
+                    let digit = |octet: u8| char::from(octet).to_digit(16);
+                    Some(digit(digits[0])? * 16 + digit(digits[1])?)
+                });
+                let octet = digits.and_then(|octet| u8::try_from(octet).ok());
+                octet.ok_or("in the query, two hexadecimal digits are missing behind a %")?
+            }
+            octet => octet,
+        };
+        octets.push(octet);
+    }
+    String::from_utf8(octets).map(Cow::from).map_err(|_| "the query is not UTF-8".into())
 }
 
 /// Serves `pages` until it is dropped; connections go with it.
 pub async fn serve<P: Pages>(listener: TcpListener, pages: Arc<P>, log: &Log) {
     let mut connections = Connections::default();
+    let most = MOST_CONNECTIONS + pages.most_runs();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -98,7 +192,7 @@ pub async fn serve<P: Pages>(listener: TcpListener, pages: Arc<P>, log: &Log) {
                 continue;
             }
         };
-        connections.make_room().await;
+        connections.make_room(most).await;
         let stage = Arc::new(AtomicU8::new(SILENT));
         let (pages, told) = (pages.clone(), stage.clone());
         let answered = connections.answered.clone();
@@ -115,8 +209,12 @@ pub async fn serve<P: Pages>(listener: TcpListener, pages: Arc<P>, log: &Log) {
                 .header_read_timeout(HEADER_TIME)
                 .max_buf_size(LONGEST_HEADER)
                 .serve_connection(TokioIo::new(stream), service);
+            let mut connection = pin!(connection);
             // Whatever a client does wrong is its own affair.
-            let _ = timeout(CONNECTION_TIME, connection).await;
+            if timeout(CONNECTION_TIME, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(CONNECTION_TIME, connection).await;
+            }
         });
         connections.open.push((task, stage));
     }
@@ -143,11 +241,11 @@ struct Connections {
 impl Connections {
     /// Waits until one more may be open. One that asks for nothing is closed
     /// for it, the oldest of those that never asked before any other.
-    async fn make_room(&mut self) {
+    async fn make_room(&mut self, most: usize) {
         loop {
             while self.tasks.try_join_next().is_some() {}
             self.open.retain(|(task, _)| !task.is_finished());
-            if self.open.len() < MOST_CONNECTIONS {
+            if self.open.len() < most {
                 return;
             }
             let stages = self.open.iter().map(|(_, stage)| stage.load(Ordering::Relaxed));
@@ -178,12 +276,25 @@ async fn answer<P: Pages>(
                 Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, plain, "internal error\n".into()),
             }
         }
-        (&Method::GET | &Method::HEAD, "/healthz") => match pages.health() {
+        (&Method::GET | &Method::HEAD, "/probe") => {
+            let asked = Asked::read(request.uri().query().unwrap_or_default(), request.headers());
+            match asked.map_err(Refusal::Wrong).and_then(|asked| pages.probe(&asked)) {
+                Ok(run) => match probe(run).await {
+                    Some(body) => (StatusCode::OK, Exposition::Prometheus.content_type(), body),
+                    None => (StatusCode::INTERNAL_SERVER_ERROR, plain, "internal error\n".into()),
+                },
+                Err(Refusal::Wrong(text)) => (StatusCode::BAD_REQUEST, plain, format!("{text}\n")),
+                Err(Refusal::Busy(text)) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, plain, format!("{text}\n"))
+                }
+            }
+        }
+        (&Method::GET | &Method::HEAD, "/healthz" | "/-/healthy") => match pages.health() {
             Ok(()) => (StatusCode::OK, plain, "ok\n".to_owned()),
             Err(text) => (StatusCode::SERVICE_UNAVAILABLE, plain, format!("{text}\n")),
         },
         (&Method::GET | &Method::HEAD, _) => {
-            (StatusCode::NOT_FOUND, plain, "here are /metrics and /healthz\n".to_owned())
+            (StatusCode::NOT_FOUND, plain, "here are /metrics, /probe and /-/healthy\n".to_owned())
         }
         _ => (StatusCode::METHOD_NOT_ALLOWED, plain, "GET and HEAD only\n".to_owned()),
     };
@@ -199,6 +310,13 @@ async fn answer<P: Pages>(
     Ok(response)
 }
 
+/// The page of a run; none when there is no pipe to be had, or it went wrong.
+/// Whoever drops this ends the run.
+async fn probe(run: Run) -> Option<String> {
+    let (interrupt, _running) = std::io::pipe().ok()?;
+    tokio::task::spawn_blocking(move || run(interrupt.into())).await.ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -209,7 +327,7 @@ mod tests {
     use super::*;
     use crate::log::tests::Lines;
 
-    struct Fixed(Result<(), String>);
+    struct Fixed(Result<(), String>, Arc<Notify>);
 
     /// Makes no page before it is told to.
     struct Slow {
@@ -227,6 +345,14 @@ mod tests {
         fn health(&self) -> Result<(), String> {
             Ok(())
         }
+
+        fn most_runs(&self) -> usize {
+            0
+        }
+
+        fn probe(&self, _: &Asked<'_>) -> Result<Run, Refusal> {
+            Err(Refusal::Busy("16 runs are under way".into()))
+        }
     }
 
     impl Pages for Fixed {
@@ -237,10 +363,33 @@ mod tests {
         fn health(&self) -> Result<(), String> {
             self.0.clone()
         }
+
+        fn most_runs(&self) -> usize {
+            0
+        }
+
+        /// What was asked; of the target "slow" only once nobody waits.
+        fn probe(&self, asked: &Asked<'_>) -> Result<Run, Refusal> {
+            if asked.target.is_empty() {
+                return Err(Refusal::Wrong("the target is missing".into()));
+            }
+            let said = format!("{asked:?}\n");
+            let is_slow = asked.target == "slow";
+            let ended = self.1.clone();
+            Ok(Box::new(move |interrupt| {
+                if is_slow {
+                    let mut rest = Vec::new();
+                    let mut pipe = std::fs::File::from(interrupt);
+                    std::io::Read::read_to_end(&mut pipe, &mut rest).unwrap();
+                    ended.notify_one();
+                }
+                said
+            }))
+        }
     }
 
     async fn server(health: Result<(), String>) -> std::net::SocketAddr {
-        serve_pages(Fixed(health)).await
+        serve_pages(Fixed(health, Arc::default())).await
     }
 
     async fn serve_pages(pages: impl Pages) -> std::net::SocketAddr {
@@ -305,11 +454,12 @@ mod tests {
     async fn what_is_not_served_says_so() {
         let address = server(Err("the collector stands still".into())).await;
         for (line, status, part) in [
-            ("GET /", "404", "/metrics and /healthz"),
+            ("GET /", "404", "/metrics, /probe and /-/healthy"),
             ("GET /metrics/../etc/passwd", "404", ""),
             ("POST /metrics", "405", "allow: GET, HEAD"),
             ("DELETE /", "405", ""),
             ("GET /healthz", "503", "the collector stands still"),
+            ("GET /-/healthy", "503", "the collector stands still"),
         ] {
             let answer = request(address, line, "").await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
@@ -317,6 +467,54 @@ mod tests {
         }
         let answer = request(server(Ok(())).await, "GET /healthz", "").await;
         assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_run_is_given_what_was_asked_for() {
+        let address = server(Ok(())).await;
+        let asked = "GET /probe?x=%&target=a%2fb+c%3A1&module=m&target=other&debug=true";
+        let answer = request(address, asked, "X-Prometheus-Scrape-Timeout-Seconds: 2.5\r\n").await;
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        let expected = Asked {
+            target: "a/b c:1".into(),
+            module: "m".into(),
+            is_debug: true,
+            patience: Some(Duration::from_millis(2500)),
+        };
+        assert!(answer.ends_with(&format!("\r\n\r\n{expected:?}\n")), "{answer}");
+        for (line, header, status) in [
+            ("GET /probe?module=m", "", "400"),
+            ("GET /probe?target=%ff", "", "400"),
+            ("GET /probe?target=%f", "", "400"),
+            ("GET /probe?target=%e9%3", "", "400"),
+            ("GET /probe?target=a", "X-Prometheus-Scrape-Timeout-Seconds: -1\r\n", "400"),
+            ("GET /probe?target=a", "X-Prometheus-Scrape-Timeout-Seconds: NaN\r\n", "400"),
+            ("GET /probe?target=a", "X-Prometheus-Scrape-Timeout-Seconds: 0\r\n", "400"),
+            ("GET /probe?target=a&debug=1", "", "200"),
+            ("POST /probe?target=a", "", "405"),
+        ] {
+            let answer = request(address, line, header).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn too_many_runs_are_told_to_come_later() {
+        let (begun, _) = std::sync::mpsc::channel();
+        let (_, permitted) = std::sync::mpsc::channel();
+        let address = serve_pages(Slow { begun, permitted: Mutex::new(permitted) }).await;
+        let answer = request(address, "GET /probe?target=a&module=m", "").await;
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("under way"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_nobody_waits_for_is_ended() {
+        let ended = Arc::new(Notify::new());
+        let address = serve_pages(Fixed(Ok(()), ended.clone())).await;
+        let asking = open(address, 1, b"GET /probe?target=slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        tokio::task::yield_now().await;
+        drop(asking);
+        timeout(Duration::from_secs(30), ended.notified()).await.unwrap();
     }
 
     #[tokio::test]

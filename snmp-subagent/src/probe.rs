@@ -5,6 +5,8 @@
 //! only output and what a daemon has no use for is left out. Nothing about a
 //! probe is judged here: the check does that.
 
+pub mod module;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -110,6 +112,19 @@ impl Kind {
             Self::Radius => AnyCheck::Radius(Box::new(Arguments::read(argv)?)),
         })
     }
+
+    /// The check, if every secret that it needs can be read.
+    fn tried(self, argv: &[OsString]) -> Result<AnyCheck, String> {
+        let check = self.check(argv)?;
+        match &check {
+            AnyCheck::Control(check) => check.try_secrets(),
+            AnyCheck::Gre(check) => check.try_secrets(),
+            AnyCheck::Auth(check) => check.try_secrets(),
+            AnyCheck::Tunnel(check) => check.try_secrets(),
+            AnyCheck::Radius(check) => check.try_secrets(),
+        }?;
+        Ok(check)
+    }
 }
 
 impl FromStr for Kind {
@@ -156,28 +171,42 @@ impl<C: Runnable> Arguments<C> {
         read.map(drop).map_err(|report| report.headline().into_owned())
     }
 
+    /// What a run that begins now is given.
+    fn context(&self) -> Context {
+        Context::new(self.args.common(), Instant::now(), self.thresholds.clone())
+    }
+
     /// One run on this thread; the end of `interrupt` ends it.
     fn run(&self, interrupt: OwnedFd) -> (Option<C::Seen>, Conclusion) {
-        let context = Context::new(self.args.common(), Instant::now(), self.thresholds.clone());
+        let (seen, report) = self.report(&self.context(), interrupt);
+        let conclusion = self.identified(|identity| Conclusion::of(&report, identity));
+        (seen, conclusion)
+    }
+
+    fn identified<T>(&self, say: impl FnOnce(&Identity<'_>) -> T) -> T {
+        let target = self.args.target();
+        say(&Identity { name: C::NAME, program: C::PROGRAM, target: &target })
+    }
+
+    /// What was seen, and the verdict with the exchange as `context` wants it.
+    fn report(&self, context: &Context, interrupt: OwnedFd) -> (Option<C::Seen>, Report) {
         let prepared = self.args.secrets(context.deadline);
         let prepared = prepared.and_then(|secrets| Ok((secrets, self.args.socket()?)));
-        let (seen, report) = match prepared {
-            Err(report) => (None, report),
-            Ok((secrets, socket)) => {
-                let ended = plugin::run_until(&context, async {
-                    let interrupt = Interrupt::on_close(interrupt);
-                    let mut tap = Tap::new(context.started, context.verbosity, None);
-                    self.args.run(secrets, socket, interrupt, &mut tap, &context).await
-                });
-                match ended {
-                    Ok((seen, report)) => (Some(seen), report),
-                    Err(report) => (None, report),
-                }
-            }
+        let (secrets, socket) = match prepared {
+            Ok(prepared) => prepared,
+            Err(report) => return (None, report),
         };
-        let target = self.args.target();
-        let identity = Identity { name: C::NAME, program: C::PROGRAM, target: &target };
-        (seen, Conclusion::of(&report, &identity))
+        let ended = plugin::run_until(context, async {
+            let interrupt = Interrupt::on_close(interrupt);
+            let mut tap = Tap::new(context.started, context.verbosity, None);
+            let (seen, report) = self.args.run(secrets, socket, interrupt, &mut tap, context).await;
+            let lines = tap.into_lines().into_iter();
+            (seen, lines.fold(report, |report, (level, line)| report.detail(level, line)))
+        });
+        match ended {
+            Ok((seen, report)) => (Some(seen), report),
+            Err(report) => (None, report),
+        }
     }
 }
 
@@ -487,18 +516,8 @@ impl Free for Probe {
         if reader.faults() > before {
             return None;
         }
-        let check = kind.check(&argv).and_then(|check| {
-            match &check {
-                AnyCheck::Control(check) => check.try_secrets(),
-                AnyCheck::Gre(check) => check.try_secrets(),
-                AnyCheck::Auth(check) => check.try_secrets(),
-                AnyCheck::Tunnel(check) => check.try_secrets(),
-                AnyCheck::Radius(check) => check.try_secrets(),
-            }?;
-            Ok(Arc::new(check))
-        });
-        match check {
-            Ok(check) => Some(Self { name, interval, kind, options, check }),
+        match kind.tried(&argv) {
+            Ok(check) => Some(Self { name, interval, kind, options, check: Arc::new(check) }),
             Err(text) => {
                 reader.fault(&format!("{name:?}: {}", as_keys(text, &command)));
                 None

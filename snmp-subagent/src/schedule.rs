@@ -23,7 +23,7 @@ use crate::probe::{Probe, Run};
 /// Runs at one time.
 const MOST_AT_ONCE: usize = 8;
 /// How long runs may take to say good-bye when all must end.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 /// Longest wait of a plan without a turn.
 const LONG: Duration = Duration::from_secs(3600);
 

@@ -103,11 +103,13 @@ pub struct Metrics {
     pub users: bool,
     /// How many of them at most, up to 100000.
     pub max_users: u32,
+    /// Runs for `/probe` at one time, up to 512.
+    pub max_probes: u16,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { listen: None, users: false, max_users: 100 }
+        Self { listen: None, users: false, max_users: 100, max_probes: 32 }
     }
 }
 
@@ -116,5 +118,6 @@ impl Fields for Metrics {
         visitor.value_such_as("listen", &mut self.listen, "\"127.0.0.1:9723\"", any);
         visitor.value("users", &mut self.users, any);
         visitor.value("max_users", &mut self.max_users, between(1, 100_000));
+        visitor.value("max_probes", &mut self.max_probes, between(1, 512));
     }
 }

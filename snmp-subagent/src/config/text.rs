@@ -17,6 +17,9 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::oid::Oid;
 
+/// Longest name of a section in octets.
+const LONGEST_NAME: usize = 64;
+
 /// One value of a configuration.
 pub(crate) trait Setting: Sized {
     /// Reads it.
@@ -72,6 +75,9 @@ pub(crate) trait Visitor {
 
     /// The same where the keys of a section depend on its values.
     fn free_list<T: Free>(&mut self, key: &'static str, list: &mut Vec<T>, most: usize);
+
+    /// Such sections by names that the operator chose: `[key.NAME]`.
+    fn free_table<T: Free>(&mut self, key: &'static str, table: &mut BTreeMap<String, T>);
 }
 
 /// A section whose keys depend on its values.
@@ -337,6 +343,31 @@ impl Visitor for Reader<'_, '_> {
             reader.refuse_unknown();
         }
     }
+
+    fn free_table<T: Free>(&mut self, key: &'static str, table: &mut BTreeMap<String, T>) {
+        let Some(found) = self.find(key) else { return };
+        let Some(sections) = found.1.get_ref().as_table() else {
+            return self.refuse(found, &format!("must be sections: [{}.NAME]", self.name(key)));
+        };
+        for (name, value) in sections {
+            let path = format!("{}.{}", self.name(key), name.get_ref());
+            let accepted = named(LONGEST_NAME)(&name.get_ref().to_string());
+            let section = accepted.and_then(|()| {
+                value.get_ref().as_table().ok_or_else(|| "must be a section".to_owned())
+            });
+            match section {
+                Ok(section) => {
+                    let mut reader = Reader::new(section, value.span().start, path, self.faults);
+                    let read = T::read(&mut reader);
+                    reader.refuse_unknown();
+                    table.extend(read.map(|read| (name.get_ref().to_string(), read)));
+                }
+                Err(text) => {
+                    self.faults.push(name.span().start, format!("[{}] {text}", path.escape_debug()))
+                }
+            }
+        }
+    }
 }
 
 /// How many letters are wrong, if `key` may be meant for `known`, and one more
@@ -415,6 +446,15 @@ impl Visitor for Writer {
         self.within(key, |writer| {
             for item in list {
                 writer.push(format_args!("\n[[{}]]\n{}", writer.path.clone(), item.write()));
+            }
+        });
+    }
+
+    fn free_table<T: Free>(&mut self, key: &'static str, table: &mut BTreeMap<String, T>) {
+        self.within(key, |writer| {
+            for (name, item) in table {
+                let path = format!("{}.{}", writer.path, quoted(name));
+                writer.push(format_args!("\n[{path}]\n{}", item.write()));
             }
         });
     }
