@@ -532,7 +532,7 @@ mod tests {
                 }
                 reason => reason.state().name(),
             };
-            format!("| `{reason}` | {state} | {meaning} | {mend} |")
+            format!("| <a id=\"reason-{reason}\"></a>`{reason}` | {state} | {meaning} | {mend} |")
         };
         let rows: Vec<String> = Reason::ALL.iter().skip(1).map(row).collect();
         let table = rows.join("\n");
