@@ -7,7 +7,7 @@
 //! | [`mib_text`] | `mibs/` as a table |
 //! | [`oid`], [`value`] | names and values of managed objects |
 //! | [`view`] | what a front end reads, whoever fills it |
-//! | [`probe`] | one of the checks as part of this program |
+//! | [`probe`] | one of the checks as part of this program, on a schedule or for whoever asks |
 //! | [`config`] | the configuration file |
 //! | [`facts`] | everything that is served at one moment |
 //! | [`served`] | facts as variables: one `match` a table from column to field |
@@ -19,7 +19,7 @@
 //! | [`cli`] | the command line |
 //! | [`log`] | what an operator is told |
 //! | [`agentx_io`] | the AgentX session with a socket and a clock |
-//! | [`udp`], [`http`], [`own`] | sockets of the agent of our own and of the page for Prometheus |
+//! | [`udp`], [`http`], [`own`] | sockets of the agent of our own and of the pages for Prometheus |
 //! | [`metrics`] | facts as a page for Prometheus |
 //! | [`sources`], [`collector`] | the thread that reads gateways and publishes facts |
 //! | [`logs`], [`audits`] | the threads that follow logs and audit the gateway's host |

@@ -576,7 +576,8 @@ fn prometheus_scrapes_it(guests: &mut Guests) {
 }
 
 fn snmp_exporter_reads_it(guests: &mut Guests) {
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/integrations/snmp_exporter/snmp.yml");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../plugins/integrations/snmp_exporter/snmp.yml");
     let listen = format!("{HOST}:9116");
     guests.run(&[
         "prometheus-snmp-exporter",

@@ -194,6 +194,43 @@ async fn what_can_change_does_and_what_cannot_is_named() {
 }
 
 #[tokio::test]
+async fn modules_change_beside_runs_and_runs_are_bounded() {
+    let port = free_port();
+    let gateway = StdListener::bind("127.0.0.1:0").unwrap();
+    let to = gateway.local_addr().unwrap().port();
+    let common = format!(
+        "[agentx]\nenabled = false\n[metrics]\nlisten = '127.0.0.1:{port}'\nmax_probes = 1\n"
+    );
+    let (mut daemon, fixtures) = daemon("modules", &common).await;
+    let answer = get(port, "/probe?module=m&target=127.0.0.1").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("no modules"), "{answer}");
+    let module = format!(
+        "[modules.m]\ncheck = 'control'\ntargets = ['127.0.0.0/8']\nport = {to}\ntimeout = 90"
+    );
+    std::fs::write(&fixtures.file, common.clone() + &module).unwrap();
+    daemon.reload().await;
+    // It waits for a gateway that says nothing.
+    let first = tokio::spawn(get(port, "/probe?module=m&target=127.0.0.1"));
+    let (stream, _) = tokio::task::spawn_blocking(move || gateway.accept()).await.unwrap().unwrap();
+    let answer = get(port, "/probe?module=m&target=127.0.0.1").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("max_probes"), "{answer}");
+    assert!(get(port, "/metrics").await.unwrap().starts_with("HTTP/1.1 200 "));
+    std::fs::write(&fixtures.file, common + &module.replace("[modules.m]", "[modules.n]")).unwrap();
+    daemon.reload().await;
+    let answer = get(port, "/probe?module=m&target=127.0.0.1").await.unwrap();
+    assert!(answer.contains("unknown module m; known are n"), "{answer}");
+    let probing = daemon.probing.clone();
+    assert_eq!(*probing.under_way.borrow(), 1);
+    // The end of the daemon is that of the run, with a good-bye.
+    daemon.end().await;
+    assert_eq!(*probing.under_way.borrow(), 0);
+    assert_eq!(first.await.unwrap().unwrap_or_default(), "");
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(&mut &stream, &mut rest).unwrap();
+    assert!(!rest.is_empty());
+}
+
+#[tokio::test]
 async fn a_collector_that_stands_still_is_not_well() {
     let port = free_port();
     let toml = format!("[agentx]\nenabled = false\n[metrics]\nlisten = '127.0.0.1:{port}'");
