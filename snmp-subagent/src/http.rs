@@ -498,6 +498,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_was_escaped_is_read(text: String, rest in "[&=%+a-z0-9]{0,20}") {
+            let escaped: String = text.bytes().map(|octet| format!("%{octet:02X}")).collect();
+            let query = format!("target={escaped}&x={rest}");
+            if let Ok(asked) = Asked::read(&query, &HeaderMap::new()) {
+                proptest::prop_assert_eq!(asked.target, text);
+            }
+            let _ = Asked::read(&rest, &HeaderMap::new());
+        }
+    }
+
     #[tokio::test]
     async fn too_many_runs_are_told_to_come_later() {
         let (begun, _) = std::sync::mpsc::channel();
