@@ -10,10 +10,11 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
 
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
+use pptp_plugins::lab::cli::{Action, Cli, Ctl, Demo, Run, Serve};
 use pptp_plugins::lab::command::MAX_LINE;
 use pptp_plugins::lab::config::{Config, Settings};
 use pptp_plugins::lab::demo;
@@ -30,92 +31,6 @@ use tokio::task::LocalSet;
 const FAILURE: u8 = 3;
 /// How long a command is given to end after it was asked to.
 const CHILD_GRACE: Duration = Duration::from_secs(5);
-
-#[derive(Parser)]
-#[command(
-    name = "pptp-lab",
-    version,
-    about = "A PPTP gateway in one process, with faults that can be switched on",
-    long_about = "A PPTP gateway in one process, with faults that can be switched on: for trying \
-                  the checks, for training, for rehearsing alerts. Not for production: its \
-                  passwords are no secrets, and its inside is all that it routes to.",
-    after_help = "Examples:\n  \
-                  pptp-lab serve --namespace --fault gre-lost-in\n  \
-                  pptp-lab run --fault auth-failure=648 -- sh -c 'check_pptp_control -H $LAB_ADDRESS'"
-)]
-struct Cli {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Subcommand)]
-enum Action {
-    /// Serve callers until a signal or the command quit
-    Serve(Serve),
-    /// Serve in a network namespace of its own and run a command inside
-    #[command(after_help = "The command finds LAB_ADDRESS, LAB_PORT, LAB_USER, LAB_PASSWORD, \
-                            LAB_INNER, LAB_CONTROL, LAB_RADIUS_PORT (for logins; accounting is \
-                            on the next) and LAB_RADIUS_SECRET in its environment.\nThe exit \
-                            status is the command's; 3 where the lab itself fails.")]
-    Run(Run),
-    /// Say something to a lab that runs
-    #[command(after_help = "Commands: fault NAME[=VALUE], clear [NAME], faults, sessions, quit")]
-    Ctl(Ctl),
-    /// List every fault with its phase and what happens
-    Faults,
-    /// Show every check on a healthy lab and with five faults
-    Demo(Demo),
-}
-
-#[derive(Args)]
-struct Demo {
-    /// The lab runs already and its control socket is $LAB_CONTROL
-    #[arg(long, hide = true)]
-    inside: bool,
-}
-
-#[derive(Args)]
-struct Serve {
-    #[command(flatten)]
-    settings: Settings,
-    /// TOML file; its keys are the names of these options, which win
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// In a network namespace of its own; no root is needed then
-    #[arg(long)]
-    namespace: bool,
-    /// Unix socket on which 'pptp-lab ctl' is obeyed
-    #[arg(long, value_name = "PATH")]
-    control: Option<PathBuf>,
-    /// Tell on standard error what callers do
-    #[arg(long)]
-    log: bool,
-}
-
-#[derive(Args)]
-struct Run {
-    #[command(flatten)]
-    settings: Settings,
-    /// TOML file; its keys are the names of these options, which win
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Tell on standard error what callers do
-    #[arg(long)]
-    log: bool,
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
-}
-
-#[derive(Args)]
-struct Ctl {
-    /// Unix socket of the lab [default: $LAB_CONTROL]
-    #[arg(long, value_name = "PATH")]
-    control: Option<PathBuf>,
-    /// What to say
-    #[arg(required = true, value_name = "COMMAND")]
-    words: Vec<String>,
-}
 
 fn main() -> ExitCode {
     // Under a check's name this is that check: the demonstration needs no other

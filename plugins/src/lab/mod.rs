@@ -15,6 +15,7 @@
 //! | [`command`] | what can be said to a lab that runs |
 //! | [`namespace`] | a network of its own |
 //! | [`server`] | sockets and clock |
+//! | [`cli`] | the program's arguments |
 //!
 //! Everything up to [`radius`] owns no socket and no clock, but for
 //! [`radius::sockets`]. With the client side of this suite the lab shares the
@@ -26,6 +27,7 @@
 
 pub mod authenticator;
 pub mod chance;
+pub mod cli;
 pub mod command;
 pub mod config;
 pub mod demo;
