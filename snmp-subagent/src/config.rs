@@ -359,7 +359,7 @@ impl Default for Responder {
             sys_location: String::new(),
             sys_name: String::new(),
             max_message: 1472,
-            state_file: "/var/lib/pptp-monitor/engine".into(),
+            state_file: "/var/lib/pptp-snmp-subagent/engine".into(),
         }
     }
 }
