@@ -1,9 +1,9 @@
 //! `--targets` and `--all-addresses`: one check against many gateways in one
 //! process, or against every address of one name.
 //!
-//! [`list`] reads the file, [`plan`] makes arguments of it, [`crew`] runs
-//! them side by side, [`addresses`] is one target at all its addresses, and
-//! [`tell`] says what came of it. The options stand here and not among those
+//! `list` reads the file, `plan` makes arguments of it, `crew` runs
+//! them side by side, `addresses` is one target at all its addresses, and
+//! `tell` says what came of it. The options stand here and not among those
 //! of a check: a plain run shall not pay for them, and a target has none.
 //!
 //! One thread serves all sessions. A gateway that floods has its turn like the
