@@ -156,14 +156,14 @@ fn ten_at_once(bed: &Bed) {
         .map(|_| {
             let arguments = login("-t 30 --count 0 --keep 4");
             let mut command = bed.check_command(TUNNEL, &arguments, PASSWORD);
-            command.stdout(Stdio::null()).spawn().expect("check runs")
+            command.stdout(Stdio::piped()).spawn().expect("check runs")
         })
         .collect();
     // In the middle of it.
     bed.wait_for_log("Starting call");
     bed.rotate("/run/busy");
-    for mut call in calls {
-        let _ = call.wait();
+    for call in calls {
+        Seen::new(&call.wait_with_output().expect("check ends")).must_be("one of ten", GOOD);
     }
 }
 

@@ -11,7 +11,7 @@ use std::ops::Bound;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -430,10 +430,9 @@ impl Switch {
 
 /// Walks again and again until it is told to stop; whatever is answered is in
 /// order. Tells how often.
-fn walk_on(address: &str, stop: &AtomicBool) -> u32 {
+fn walk_on(address: &str, stop: &AtomicBool, walked: &AtomicU32) {
     let state = State::new();
     let root = Oid::from(ROOT).to_string();
-    let mut walked = 0;
     while !stop.load(Ordering::Relaxed) {
         let access = ["-v2c", "-c", "public", "-r", "0", "-t", "1", "-Ox"];
         let printed = ask(&state, "snmpbulkwalk", &[&access[..], &[address, &root]].concat());
@@ -443,9 +442,8 @@ fn walk_on(address: &str, stop: &AtomicBool) -> u32 {
         }
         let variables = variables(&printed);
         assert!(variables.is_sorted_by(|a, b| a.0 < b.0), "{printed}");
-        walked += 1;
+        walked.fetch_add(1, Ordering::Relaxed);
     }
-    walked
 }
 
 /// One of the agent's own counters.
@@ -482,8 +480,11 @@ fn a_killed_master_is_served_again_and_told_what_happened_meanwhile() {
     let wait = |text, times| daemon.said.wait_for(text, times, PATIENCE);
     let stop = AtomicBool::new(false);
     let address = master.address.clone();
-    let walked = std::thread::scope(|scope| {
-        let walkers = [(); 2].map(|()| scope.spawn(|| walk_on(&address, &stop)));
+    let walked = [const { AtomicU32::new(0) }; 2];
+    std::thread::scope(|scope| {
+        for walked in &walked {
+            scope.spawn(|| walk_on(&address, &stop, walked));
+        }
         for round in 1..=ROUNDS {
             master.kill();
             wait("lost the master", round);
@@ -497,9 +498,8 @@ fn a_killed_master_is_served_again_and_told_what_happened_meanwhile() {
             counted(&master, "pptpAgentMasterReconnects", round);
         }
         stop.store(true, Ordering::Relaxed);
-        walkers.map(|walker| walker.join().expect("it does not panic"))
     });
-    assert!(walked.iter().all(|walked| *walked > 0), "{walked:?}");
+    assert!(walked.iter().all(|walked| walked.load(Ordering::Relaxed) > 0), "{walked:?}");
     counted(&master, "pptpAgentNotificationsSent", 2 * ROUNDS);
     counted(&master, "pptpAgentNotificationsDropped", 0);
 
@@ -734,8 +734,8 @@ impl Churn {
 }
 
 /// Reads the session table in rows, all columns at once, until it is told to
-/// stop; no row is half there. Tells how many it saw that have counters.
-fn read_rows(address: &str, stop: &AtomicBool) -> u32 {
+/// stop; no row is half there. Counts those it saw that have counters.
+fn read_rows(address: &str, stop: &AtomicBool, seen: &AtomicU32) {
     /// What a session has however little is known of it.
     const ALWAYS: [u32; 18] = [2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19, 20, 38, 41];
     /// What a session has altogether or not at all.
@@ -745,7 +745,6 @@ fn read_rows(address: &str, stop: &AtomicBool) -> u32 {
     let entry = Oid::try_from(&mib.object("pptpSessionEntry").expect("it is defined").oid[..]);
     let entry = entry.expect("a name");
     let columns: Vec<u32> = (2..=41).collect();
-    let mut seen = 0;
     while !stop.load(Ordering::Relaxed) {
         let mut last: Option<Vec<u32>> = None;
         loop {
@@ -783,7 +782,7 @@ fn read_rows(address: &str, stop: &AtomicBool) -> u32 {
                 }
                 assert!(first > last, "{first:?} behind {last:?}: {printed}");
                 last = first;
-                seen += u32::from(index(&25) == last);
+                seen.fetch_add(u32::from(index(&25) == last), Ordering::Relaxed);
             }
             if is_over {
                 break;
@@ -791,7 +790,6 @@ fn read_rows(address: &str, stop: &AtomicBool) -> u32 {
             assert!(last > before, "not one whole row: {printed}");
         }
     }
-    seen
 }
 
 #[test]
@@ -804,18 +802,26 @@ fn a_walk_while_callers_come_and_go_sees_whole_rows_in_order() {
     let daemon = Daemon::below(&master.socket().display().to_string(), &config, &[]);
     let own = daemon.own_address();
     let stop = AtomicBool::new(false);
-    let seen = std::thread::scope(|scope| {
-        let readers = [&*master.address, &own].map(|address| {
-            [scope.spawn(|| walk_on(address, &stop)), scope.spawn(|| read_rows(address, &stop))]
-        });
+    let seen = [const { AtomicU32::new(0) }; 4];
+    let all_saw = |least| seen.iter().all(|seen| seen.load(Ordering::Relaxed) >= least);
+    std::thread::scope(|scope| {
+        let readers = [
+            scope.spawn(|| walk_on(&master.address, &stop, &seen[0])),
+            scope.spawn(|| read_rows(&master.address, &stop, &seen[1])),
+            scope.spawn(|| walk_on(&own, &stop, &seen[2])),
+            scope.spawn(|| read_rows(&own, &stop, &seen[3])),
+        ];
+        let until = Instant::now() + 3 * PATIENCE;
         let mut steps = 0;
-        while counter(&master, "pptpAgentCollects") < 50 {
+        while (counter(&master, "pptpAgentCollects") < 50 || !all_saw(12))
+            && Instant::now() < until
+            && !readers.iter().any(|reader| reader.is_finished())
+        {
             churn.step(steps);
             steps += 1;
         }
         stop.store(true, Ordering::Relaxed);
-        readers.map(|readers| readers.map(|reader| reader.join().expect("it does not panic")))
     });
-    assert!(seen.as_flattened().iter().all(|seen| *seen > 10), "{seen:?}");
+    assert!(all_saw(12), "{seen:?}");
     assert!(counter(&master, "pptpAgentCollectErrors") == 0);
 }
