@@ -675,17 +675,17 @@ mod tests {
 
     #[test]
     fn login_from_the_arguments() {
-        // Cargo sets this one for every test.
-        let (username, password) = resolve("-u probe --password-env CARGO_PKG_NAME").ok().unwrap();
+        // Set wherever a test runs.
+        let (username, password) = resolve("-u probe --password-env PATH").ok().unwrap();
         assert_eq!(username, b"probe");
-        assert_eq!(password.expose(), env!("CARGO_PKG_NAME").as_bytes());
+        assert_eq!(password.expose(), std::env::var_os("PATH").unwrap().as_encoded_bytes());
     }
 
     #[test]
     fn a_login_that_lacks_something_says_what() {
         let error = |arguments: &str| resolve(arguments).err().unwrap().text;
         assert_eq!(
-            error("--password-env CARGO_PKG_NAME"),
+            error("--password-env PATH"),
             "no user name: give --username, --authfile or the credential pptp-username"
         );
         assert_eq!(
@@ -694,7 +694,7 @@ mod tests {
              or the credential pptp-password"
         );
         assert_eq!(
-            error(&format!("-u {} --password-env CARGO_PKG_NAME", "a".repeat(256))),
+            error(&format!("-u {} --password-env PATH", "a".repeat(256))),
             "a user name has 1 to 255 octets"
         );
         assert_eq!(

@@ -518,9 +518,9 @@ mod tests {
 
     #[test]
     fn environment_variable_is_taken_whole() {
-        // Cargo sets this one for every test.
-        let secret = Secret::from_env(OsStr::new("CARGO_PKG_NAME")).ok().unwrap();
-        assert_eq!(secret.expose(), env!("CARGO_PKG_NAME").as_bytes());
+        // Set wherever a test runs.
+        let secret = Secret::from_env(OsStr::new("PATH")).ok().unwrap();
+        assert_eq!(secret.expose(), std::env::var_os("PATH").unwrap().as_encoded_bytes());
         let error = Secret::from_env(OsStr::new("PPTP_PROBE_NOT_SET")).err().unwrap();
         assert_eq!(error, "environment variable PPTP_PROBE_NOT_SET is not set");
     }
