@@ -192,14 +192,17 @@ impl Driver<'_> {
             if tunnel.is_finished() {
                 return;
             }
-            match self.stream.try_read(&mut self.buffer) {
-                Ok(0) => {
+            match self.read() {
+                Ok((0, _)) => {
                     self.tap.remark("gateway closed the control connection".into(), now);
                     tunnel.handle_control_closed(false, now);
                 }
-                Ok(length) => {
+                Ok((length, is_all)) => {
                     self.tap.control(Direction::Received, &self.buffer[..length], now);
                     tunnel.handle_control_input(&self.buffer[..length], now);
+                    if is_all {
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
@@ -209,6 +212,23 @@ impl Driver<'_> {
             }
         }
         self.has_more = true;
+    }
+
+    /// Reads once; also says whether that was all there is. A short read has
+    /// emptied the socket: the runtime is told so without asking the kernel a
+    /// second time, and hears of whatever comes later.
+    fn read(&mut self) -> io::Result<(usize, bool)> {
+        let Self { stream, buffer, .. } = self;
+        let mut length = 0;
+        let read = stream.try_io(Interest::READABLE, || {
+            length = rustix::io::read(*stream, &mut **buffer)?;
+            let is_short = (1..buffer.len()).contains(&length);
+            if is_short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match read {
+            Err(error) if length == 0 => Err(error),
+            read => Ok((length, read.is_err())),
+        }
     }
 
     fn receive_gre(&mut self, tunnel: &mut Tunnel, now: Instant) {

@@ -64,6 +64,11 @@ impl Tap {
         lines
     }
 
+    /// Whether there is a capture, which has to know the addresses.
+    pub fn has_capture(&self) -> bool {
+        self.capture.is_some()
+    }
+
     /// A new control connection.
     pub fn connection(&mut self, local: SocketAddr, peer: SocketAddr) {
         self.framers = [Framer::new(), Framer::new()];

@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::reason::Reason;
 
-/// Connects, with small segments sent at once. Gives up at `deadline`.
+/// Connects. Gives up at `deadline`.
 ///
 /// # Errors
 /// The reason and a sentence.
@@ -19,7 +19,18 @@ pub async fn connect(
     established(TcpStream::connect(address), address, deadline).await
 }
 
-/// The same from an address of ours, where the system shall not choose.
+/// Sends small segments at once, which matters to whoever sends a second
+/// message before the first is answered.
+///
+/// # Errors
+/// The reason and a sentence.
+pub fn send_at_once(stream: &TcpStream, address: SocketAddr) -> Result<(), (Reason, String)> {
+    let hung_up = |error| (Reason::Closed, format!("{address} hung up at once: {error}"));
+    stream.set_nodelay(true).map_err(hung_up)
+}
+
+/// Connects from an address of ours, where the system shall not choose, with
+/// small segments sent at once.
 ///
 /// # Errors
 /// The reason and a sentence.
@@ -28,19 +39,26 @@ pub async fn connect_from(
     address: SocketAddr,
     deadline: Instant,
 ) -> Result<TcpStream, (Reason, String)> {
-    let Some(source) = source else { return connect(address, deadline).await };
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    let stream = match source {
+        None => connect(address, deadline).await?,
+        Some(source) => {
+            let socket = bound(source, address).map_err(|error| {
+                (Reason::Local, format!("cannot send from {source}: {}", plain(&error)))
+            })?;
+            established(socket.connect(address), address, deadline).await?
+        }
     };
-    let bound = socket.and_then(|socket| {
-        socket.bind(SocketAddr::new(source, 0))?;
-        Ok(socket)
-    });
-    match bound {
-        Ok(socket) => established(socket.connect(address), address, deadline).await,
-        Err(error) => Err((Reason::Local, format!("cannot send from {source}: {}", plain(&error)))),
-    }
+    send_at_once(&stream, address)?;
+    Ok(stream)
+}
+
+fn bound(source: IpAddr, address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind(SocketAddr::new(source, 0))?;
+    Ok(socket)
 }
 
 async fn established(
@@ -49,10 +67,7 @@ async fn established(
     deadline: Instant,
 ) -> Result<TcpStream, (Reason, String)> {
     match tokio::time::timeout_at(deadline.into(), connect).await {
-        Ok(Ok(stream)) => match stream.set_nodelay(true) {
-            Ok(()) => Ok(stream),
-            Err(error) => Err((Reason::Closed, format!("{address} hung up at once: {error}"))),
-        },
+        Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(refusal(address, &error)),
         Err(_) => Err((Reason::Silent, format!("no answer from {address} to TCP"))),
     }

@@ -197,8 +197,8 @@ impl<'a> Prober<'a> {
         Observation { address: self.address, time, seen }
     }
 
-    /// Resolves and connects; our Call ID is known from here on. Gives the
-    /// connection and when it stood.
+    /// Resolves and connects; our Call ID is known from here on, where there can
+    /// be a call. Gives the connection and when it stood.
     async fn reach(
         &mut self,
         phases: &mut Vec<(Phase, Duration)>,
@@ -213,14 +213,23 @@ impl<'a> Prober<'a> {
         let stream = stream.map_err(|(reason, detail)| failed(Phase::Connect, reason, detail))?;
         let now = Instant::now();
         phases.push((Phase::Connect, now.duration_since(before)));
-        let local = stream
-            .local_addr()
-            .map_err(|error| failed(Phase::Connect, Reason::Local, error.to_string()))?;
-        self.tap.connection(local, address);
-        // The port is ours alone as long as the connection stands, so no other
-        // run on this host can choose the same Call ID.
-        self.call_id = local.port();
-        self.open_gre(address)?;
+        let speaks_gre = self.raw.is_some() || self.gre.is_some();
+        if speaks_gre || self.tap.has_capture() {
+            let local = stream
+                .local_addr()
+                .map_err(|error| failed(Phase::Connect, Reason::Local, error.to_string()))?;
+            self.tap.connection(local, address);
+            // The port is ours alone as long as the connection stands, so no
+            // other run on this host can choose the same Call ID.
+            self.call_id = local.port();
+        }
+        if speaks_gre {
+            // Without a call there is one message at a time, and nothing for
+            // TCP to hold back.
+            tcp::send_at_once(&stream, address)
+                .map_err(|(reason, detail)| failed(Phase::Connect, reason, detail))?;
+            self.open_gre(address)?;
+        }
         Ok((stream, now))
     }
 
