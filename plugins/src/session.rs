@@ -155,8 +155,10 @@ pub(crate) fn describe(mut report: Report, context: &Context, seen: &Observation
             .fact("protocol_version", format!("{}.{}", version >> 8, version & 0xFF))
             .fact("framing_capabilities", f64::from(reply.framing_capabilities))
             .fact("bearer_capabilities", f64::from(reply.bearer_capabilities))
-            .fact("maximum_channels", f64::from(reply.maximum_channels))
-            .detail(1, introduction(seen));
+            .fact("maximum_channels", f64::from(reply.maximum_channels));
+        if context.verbosity > 0 {
+            report = report.detail(1, introduction(seen));
+        }
     }
     report
 }
