@@ -30,7 +30,10 @@ fn run(script: &str) -> Output {
          auth=\"{AUTH} -u $LAB_USER --password-env LAB_PASSWORD\"
          {script}"
     );
-    Command::new(LAB).args(["run", "--", "bash", "-c", &script]).output().expect("the lab starts")
+    // An address is free a moment after its caller has gone; of these there are enough.
+    let pool = ["run", "--pool", "192.168.72.0/22", "--"];
+    let shell = ["bash", "-c", &script];
+    Command::new(LAB).args(pool).args(shell).output().expect("the lab starts")
 }
 
 /// Standard output of a script.

@@ -15,9 +15,9 @@ use pptp_probe::probe::Gateway;
 use crate::{fleet, session};
 
 /// A check that can be run.
-pub trait Run: Check + Clone + 'static {
+pub trait Run: Check + Clone + Send + Sync + 'static {
     /// What it knows that nobody else shall.
-    type Secrets: Clone + 'static;
+    type Secrets: Clone + Send + Sync + 'static;
     /// The sockets that need a right to be opened.
     type Socket: 'static;
     /// What it saw.

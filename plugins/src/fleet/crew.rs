@@ -6,11 +6,10 @@
 //! up, every session says good-bye at once, and what is left is reported as
 //! interrupted.
 
-use std::cell::RefCell;
 use std::io;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pptp_probe::net::gre::RawGre;
@@ -21,12 +20,11 @@ use pptp_probe::plugin::{self, Context, Ending};
 use pptp_probe::reason::{Phase, Reason};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::task::LocalSet;
 
 use super::plan::{Plan, Setting, Target, mistaken};
 use super::tell::{Settings, Teller};
-use super::{FleetArgs, addresses};
+use super::{FleetArgs, addresses, threads};
 use crate::run::Run;
 use crate::session;
 
@@ -38,14 +36,7 @@ const OWN_DESCRIPTORS: u64 = 64;
 /// spare. A raw socket has two: ours, and that of the session.
 const DESCRIPTORS: u64 = 2;
 /// From the signal to the moment at which nobody is waited for.
-const FAREWELL: Duration = Duration::from_millis(80);
-/// Sessions at a time to begin with. Gateways that are near are done before
-/// more would gain anything, and what a few sessions need stays in the cache.
-const FIRST: usize = 16;
-/// In such a time a quarter of the sessions has to end, or their number doubles.
-const PACE: Duration = Duration::from_millis(5);
-/// How often the progress is shown and a slow reader asked for.
-const TICK: Duration = Duration::from_millis(200);
+pub(super) const FAREWELL: Duration = Duration::from_millis(80);
 
 /// Runs the plan and says what came of it.
 pub(super) fn run<C: Run>(plan: Plan<C>, options: &FleetArgs, started: Instant) -> Ending {
@@ -81,14 +72,17 @@ pub(super) fn run<C: Run>(plan: Plan<C>, options: &FleetArgs, started: Instant) 
         Err(error) => return whole(&local("the event loop did not start", &error)),
     };
     let (tell_stop, told) = watch::channel(());
-    let crew = Crew {
+    let equipment = Equipment {
         room: Arc::new(Semaphore::new(room)),
-        idle: Rc::new(RefCell::new(idle)),
+        idle: Arc::new(Mutex::new(idle)),
         told,
-        tap: Rc::new(Tap::new(started, verbosity, capture)),
         at_least: options.at_least,
         all_addresses: options.all_addresses,
+        started,
     };
+    let is_written_down = verbosity >= 2 || capture.is_some();
+    let tap = Rc::new(Tap::new(started, verbosity, capture));
+    let crew = Crew { equipment, tap, is_written_down };
     let local_set = LocalSet::new();
     let ended = local_set.block_on(&runtime, async {
         let interrupt = match Interrupt::new() {
@@ -111,7 +105,7 @@ pub(super) fn run<C: Run>(plan: Plan<C>, options: &FleetArgs, started: Instant) 
         };
         let teller = Teller::new(settings, plan.targets.len());
         let until = options.total_timeout.map(|whole| started + whole);
-        all(plan.targets, crew, room, teller, until, interrupt, tell_stop).await
+        threads::all(plan.targets, crew, room, teller, until, interrupt, tell_stop).await
     });
     // Dropping them would wait for a resolver that hangs, and take apart what
     // the end of the process frees at once.
@@ -176,89 +170,14 @@ async fn one<C: Run>(
     }
 }
 
-async fn all<C: Run>(
-    targets: Vec<Target<C>>,
-    crew: Crew,
-    room: usize,
-    mut teller: Teller,
-    until: Option<Instant>,
-    mut interrupt: Interrupt,
-    tell_stop: watch::Sender<()>,
-) -> Ending {
-    let targets: Rc<[Target<C>]> = targets.into();
-    let mut left: Vec<bool> = vec![true; targets.len()];
-    let mut running = JoinSet::new();
-    let mut next = 0;
-    // The farewell needs its time.
-    let until = until.map(|until| until.checked_sub(FAREWELL).unwrap_or(until));
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut paces = interval(PACE);
-    paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut limit, mut ended_in_pace) = (room.min(FIRST), 0);
-    let why: Option<&str> = loop {
-        while next < targets.len() && running.len() < limit && teller.has_room() {
-            let (targets, crew, index) = (targets.clone(), crew.clone(), next);
-            running.spawn_local(
-                async move { (index, probe(&targets[index], &crew, index + 1).await) },
-            );
-            next += 1;
-        }
-        if running.is_empty() && next == targets.len() {
-            break None;
-        }
-        tokio::select! {
-            Some(ended) = running.join_next() => {
-                if let Ok((index, report)) = ended {
-                    left[index] = false;
-                    ended_in_pace += 1;
-                    teller.tell(index, &targets[index], report);
-                }
-            }
-            _ = paces.tick(), if limit < room && next < targets.len() => {
-                if std::mem::take(&mut ended_in_pace) < limit / 4 {
-                    limit = room.min(limit * 2);
-                }
-            }
-            () = interrupt.wait() => break Some("interrupted"),
-            () = sleep_until(until.unwrap_or_else(far).into()), if until.is_some() => {
-                break Some("the time of all targets was up");
-            }
-            _ = ticks.tick() => {
-                teller.show_progress();
-                if teller.is_broken() {
-                    break Some("nobody reads the results");
-                }
-            }
-        }
-    };
-    drop(tell_stop);
-    if let Some(why) = why {
-        let farewell = tokio::time::Instant::now() + FAREWELL;
-        while let Ok(Some(ended)) = tokio::time::timeout_at(farewell, running.join_next()).await {
-            if let Ok((index, report)) = ended {
-                left[index] = false;
-                teller.tell(index, &targets[index], report);
-            }
-        }
-        for (index, target) in targets.iter().enumerate().filter(|(index, _)| left[*index]) {
-            teller.tell(index, target, not_tried(why));
-        }
-    }
-    running.detach_all();
-    teller.finish(crew.into_lines(), why.is_some())
-}
-
-fn far() -> Instant {
-    Instant::now() + Duration::from_secs(86_400)
-}
-
-fn not_tried(why: &str) -> Report {
+/// The result of a target for which there was no time.
+pub(super) fn not_tried(why: &str) -> Report {
     let text = format!("not tried to the end: {why}");
     Report::failed(Phase::Resolve, Reason::Interrupted, text)
 }
 
-async fn probe<C: Run>(target: &Target<C>, crew: &Crew, number: usize) -> Report {
+/// One run against one target.
+pub(super) async fn probe<C: Run>(target: &Target<C>, crew: &Crew, number: usize) -> Report {
     let aim = match &target.aim {
         Ok(aim) => aim,
         Err(what) => return mistaken(what.clone()),
@@ -267,26 +186,49 @@ async fn probe<C: Run>(target: &Target<C>, crew: &Crew, number: usize) -> Report
     if let Err(what) = args.validate() {
         return mistaken(what);
     }
-    if crew.all_addresses {
+    if crew.equipment.all_addresses {
         addresses::probe(aim, crew, number).await
     } else {
         crew.probe(&args, &aim.setting, number).await
     }
 }
 
-/// What all sessions share.
+/// What the sessions of all threads share.
 #[derive(Clone)]
-pub(super) struct Crew {
+pub(super) struct Equipment {
     /// One permit for each session, or raw socket where a target has several.
     room: Arc<Semaphore>,
-    idle: Rc<RefCell<Vec<RawGre>>>,
+    idle: Arc<Mutex<Vec<RawGre>>>,
     told: watch::Receiver<()>,
-    tap: Rc<Tap>,
     at_least: Option<NonZeroUsize>,
     all_addresses: bool,
+    started: Instant,
+}
+
+/// What the sessions of one thread share.
+#[derive(Clone)]
+pub(super) struct Crew {
+    equipment: Equipment,
+    tap: Rc<Tap>,
+    is_written_down: bool,
 }
 
 impl Crew {
+    /// A crew whose exchange is written down nowhere.
+    pub(super) fn silent(equipment: Equipment) -> Self {
+        let tap = Rc::new(Tap::new(equipment.started, 0, None));
+        Self { equipment, tap, is_written_down: false }
+    }
+
+    pub(super) fn equipment(&self) -> &Equipment {
+        &self.equipment
+    }
+
+    /// Whether somebody wants to see the exchange, in its order.
+    pub(super) fn is_written_down(&self) -> bool {
+        self.is_written_down
+    }
+
     /// One run against one host; its clock begins when there is room for it.
     pub(super) async fn probe<C: Run>(
         &self,
@@ -314,7 +256,7 @@ impl Crew {
             Err(report) => return report,
         };
         let context = Context::new(args.common(), Instant::now(), setting.thresholds.clone());
-        let interrupt = Ok(Interrupt::when_told(self.told.clone()));
+        let interrupt = Ok(Interrupt::when_told(self.equipment.told.clone()));
         let mut tap = self.tap.beside(number);
         // On the heap, for it is large and would be moved several times.
         let run = Box::pin(args.run(secrets, socket, interrupt, &mut tap, &context));
@@ -326,24 +268,30 @@ impl Crew {
     /// Waits until all are to stop.
     pub(super) async fn stopped(&self) {
         // An error means that the sender is gone.
-        let _ = self.told.clone().changed().await;
+        let _ = self.equipment.told.clone().changed().await;
     }
 
     pub(super) fn at_least(&self) -> Option<NonZeroUsize> {
-        self.at_least
+        self.equipment.at_least
     }
 
-    fn into_lines(self) -> Vec<(u8, String)> {
+    pub(super) fn into_lines(self) -> Vec<(u8, String)> {
         self.tap.beside(0).into_lines()
     }
 
     async fn lease(&self, sockets: usize) -> Lease {
         let permits = u32::try_from(sockets.max(1)).unwrap_or(u32::MAX);
-        let permit = self.room.clone().acquire_many_owned(permits).await.ok();
-        let mut idle = self.idle.borrow_mut();
+        let permit = self.equipment.room.clone().acquire_many_owned(permits).await.ok();
+        let mut idle = unpoisoned(&self.equipment.idle);
         let rest = idle.len().saturating_sub(sockets);
-        Lease { taken: idle.split_off(rest), idle: self.idle.clone(), _permit: permit }
+        let taken = idle.split_off(rest);
+        Lease { taken, idle: self.equipment.idle.clone(), _permit: permit }
     }
+}
+
+/// What another thread left half done is whole enough here.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn broken(error: &io::Error) -> Report {
@@ -354,7 +302,7 @@ fn broken(error: &io::Error) -> Report {
 /// Room for one run, and the sockets that it may use.
 struct Lease {
     taken: Vec<RawGre>,
-    idle: Rc<RefCell<Vec<RawGre>>>,
+    idle: Arc<Mutex<Vec<RawGre>>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -364,6 +312,6 @@ impl Drop for Lease {
         for raw in &self.taken {
             let _ = raw.again();
         }
-        self.idle.borrow_mut().append(&mut self.taken);
+        unpoisoned(&self.idle).append(&mut self.taken);
     }
 }

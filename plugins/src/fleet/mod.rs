@@ -2,11 +2,12 @@
 //! process, or against every address of one name.
 //!
 //! `list` reads the file, `plan` makes arguments of it, `crew` runs
-//! them side by side, `addresses` is one target at all its addresses, and
-//! `tell` says what came of it. The options stand here and not among those
+//! them side by side, `threads` spreads a long list over some threads,
+//! `addresses` is one target at all its addresses, and `tell` says what
+//! came of it. The options stand here and not among those
 //! of a check: a plain run shall not pay for them, and a target has none.
 //!
-//! One thread serves all sessions. A gateway that floods has its turn like the
+//! A thread serves many sessions. A gateway that floods has its turn like the
 //! others; a raw socket is connected to its gateway and filtered by its call
 //! in the kernel, so it hears nobody else's.
 
@@ -16,6 +17,7 @@ mod list;
 mod plan;
 mod table;
 mod tell;
+mod threads;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;

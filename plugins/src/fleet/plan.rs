@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use pptp_probe::output::{Report, Thresholds};
@@ -40,7 +40,7 @@ pub(super) struct Target<C: Run> {
 pub(super) struct Aim<C: Run> {
     host: String,
     port: Option<u16>,
-    pub(super) setting: Rc<Setting<C>>,
+    pub(super) setting: Arc<Setting<C>>,
 }
 
 impl<C: Run> Aim<C> {
@@ -55,7 +55,7 @@ impl<C: Run> Aim<C> {
 /// Everything that one process does.
 pub(super) struct Plan<C: Run> {
     /// The options of the command line.
-    pub(super) base: Rc<Setting<C>>,
+    pub(super) base: Arc<Setting<C>>,
     pub(super) targets: Vec<Target<C>>,
     /// They come from a list, not from `--hostname`.
     pub(super) is_list: bool,
@@ -121,7 +121,7 @@ impl<C: Run> Plan<C> {
         let secrets = args.secrets(deadline);
         let host = args.gateway().host;
         let label = args.target();
-        let base = Rc::new(Setting { args, thresholds, secrets });
+        let base = Arc::new(Setting { args, thresholds, secrets });
         let aim = Aim { host: host.clone(), port: None, setting: base.clone() };
         let target = Target { label, shown: host.clone(), monitored: host, aim: Ok(aim) };
         debug_assert!(options.all_addresses);
@@ -139,17 +139,17 @@ struct Planner<'a, C: Run> {
     base: &'a [OsString],
     options: &'a FleetArgs,
     started: Instant,
-    settings: HashMap<Vec<String>, Result<Rc<Setting<C>>, String>>,
+    settings: HashMap<Vec<String>, Result<Arc<Setting<C>>, String>>,
 }
 
 impl<C: Run> Planner<'_, C> {
     /// The setting for these options behind those of the command line.
-    fn setting(&mut self, words: &[Word]) -> Result<Rc<Setting<C>>, String> {
+    fn setting(&mut self, words: &[Word]) -> Result<Arc<Setting<C>>, String> {
         let key: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
         if let Some(known) = self.settings.get(&key) {
             return known.clone();
         }
-        let made = self.read(&key).map(Rc::new);
+        let made = self.read(&key).map(Arc::new);
         self.settings.insert(key, made.clone());
         made
     }
