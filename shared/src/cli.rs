@@ -106,7 +106,7 @@ pub fn check_host(host: &str, ipv4: bool, ipv6: bool) -> Result<(), String> {
     match (literal(host), ipv4, ipv6) {
         (Some(IpAddr::V4(_)), _, true) => Err(format!("{host} is IPv4, but --ipv6 is given")),
         (Some(IpAddr::V6(_)), true, _) => Err(format!("{host} is IPv6, but --ipv4 is given")),
-        (None, ..) if host.contains(':') => {
+        (None, ..) if host.contains([':', '[', ']']) => {
             Err(format!("'{host}' is neither a name nor an address; a port is given by --port"))
         }
         _ => Ok(()),

@@ -183,9 +183,6 @@ pub(super) async fn probe<C: Run>(target: &Target<C>, crew: &Crew, number: usize
         Err(what) => return mistaken(what.clone()),
     };
     let args = aim.args();
-    if let Err(what) = args.validate() {
-        return mistaken(what);
-    }
     if crew.equipment.all_addresses {
         addresses::probe(aim, crew, number).await
     } else {

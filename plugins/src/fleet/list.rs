@@ -26,6 +26,9 @@ pub(super) const LEFT_OUT: [&str; 13] = [
 /// The same, as letters.
 const LETTERS_LEFT_OUT: &[u8] = b"HhVvo";
 
+/// Longest host and longest name, in octets; a name of DNS has 253 at most.
+const LONGEST_WORD: usize = 255;
+
 /// Most targets of one list.
 const MOST_TARGETS: usize = 100_000;
 
@@ -76,6 +79,7 @@ pub(super) struct List {
 /// Reads a list; `command` is that of the check, whose options are the keys in
 /// TOML.
 pub(super) fn read(octets: &[u8], command: &Command) -> List {
+    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     let mut list = if is_table(octets) { table::read(octets, command) } else { plain(octets) };
     if list.entries.len() > MOST_TARGETS {
         let at = match &list.entries[MOST_TARGETS] {
@@ -89,20 +93,19 @@ pub(super) fn read(octets: &[u8], command: &Command) -> List {
     list
 }
 
-/// A table begins with one of its two headers. An IPv6 address has brackets
-/// too, but none of these words.
+/// A table begins with one of its two headers, perhaps with a mistake in it. An
+/// IPv6 address has brackets too, but only one, and none of these words.
 fn is_table(octets: &[u8]) -> bool {
     let mut lines = octets.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"));
     first.is_some_and(|line| {
         let inside: Vec<u8> = line.iter().copied().filter(|octet| *octet != b' ').collect();
-        inside.starts_with(b"[[target]]") || inside.starts_with(b"[defaults]")
+        [&b"[["[..], b"[target", b"[default"].iter().any(|begin| inside.starts_with(begin))
     })
 }
 
 fn plain(octets: &[u8]) -> List {
     let mut list = List::default();
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     for (line, number) in octets.split(|octet| *octet == b'\n').zip(1..) {
         let entry = match std::str::from_utf8(line) {
             Ok(text) => words(text.strip_suffix('\r').unwrap_or(text), number).and_then(entry),
@@ -169,9 +172,11 @@ fn entry(words: Vec<Word>) -> Result<Option<Entry>, Mistake> {
     while let Some(word) = words.next() {
         if word.text == "--name" {
             let missing = || Mistake { at: word.at, what: "--name needs a value".into() };
-            entry.name = Some(words.next().ok_or_else(missing)?.text);
-        } else if let Some(name) = word.text.strip_prefix("--name=") {
-            entry.name = Some(name.to_owned());
+            let Word { at, text } = words.next().ok_or_else(missing)?;
+            entry.name = Some(name(text).map_err(|what| Mistake { at, what })?);
+        } else if let Some(text) = word.text.strip_prefix("--name=") {
+            let named = name(text.to_owned());
+            entry.name = Some(named.map_err(|what| Mistake { at: word.at, what })?);
         } else if let Some(what) = left_out(&word.text) {
             return Err(Mistake { at: word.at, what });
         } else {
@@ -194,8 +199,19 @@ fn left_out(word: &str) -> Option<String> {
     is_ours.then(|| format!("'{word}' is for the whole run, not for one target"))
 }
 
+/// What an operator calls a target.
+pub(super) fn name(text: String) -> Result<String, String> {
+    match text.len() {
+        1..=LONGEST_WORD => Ok(text),
+        length => Err(format!("a name has 1 to {LONGEST_WORD} octets, this one {length}")),
+    }
+}
+
 /// `vpn.example.net`, `192.0.2.1:1724`, `2001:db8::1`, `[2001:db8::1]:1724`.
 pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
+    if text.len() > LONGEST_WORD {
+        return Err(format!("no host is as long as {} octets", text.len()));
+    }
     let (host, port) = if text.starts_with('[') {
         match text.rsplit_once("]:") {
             Some((host, port)) => (format!("{host}]"), Some(port)),
@@ -211,6 +227,9 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), String>
         Ok(0) | Err(_) => Err(format!("'{port}' is no port from 1 to 65535")),
         Ok(port) => Ok(port),
     });
+    if host.is_empty() {
+        return Err("there is no host".into());
+    }
     if host.starts_with('-') {
         return Err(format!("'{host}' is no host; a target begins with one"));
     }
@@ -261,7 +280,11 @@ mod tests {
 
     #[test]
     fn a_mistake_names_line_and_column_and_the_rest_is_read() {
-        let text = "a\nb 'c\nd:0\n-x\ne --output json\nf -vp 1\ng --name\nh\\\ni\u{1}\nj\n";
+        let long = "x".repeat(LONGEST_WORD + 1);
+        let text = format!(
+            "a\nb 'c\nd:0\n-x\ne --output json\nf -vp 1\ng --name\nh\\\ni\u{1}\nj\n\
+             :1723\n{long}\nk --name ''\nl --name={long}\n"
+        );
         let expected = [
             (2, 3, "no ' to end what begins here"),
             (3, 1, "'0' is no port from 1 to 65535"),
@@ -271,10 +294,30 @@ mod tests {
             (7, 3, "--name needs a value"),
             (8, 2, "nothing behind the backslash"),
             (9, 2, "a control character"),
+            (11, 1, "there is no host"),
+            (12, 1, "no host is as long as 256 octets"),
+            (13, 10, "a name has 1 to 255 octets, this one 0"),
+            (14, 3, "a name has 1 to 255 octets, this one 256"),
         ];
-        assert_eq!(mistakes(text), expected.map(|(l, c, what)| (l, c, what.to_owned())));
-        let good = read_plain(text).entries.into_iter().filter(Result::is_ok).count();
+        assert_eq!(mistakes(&text), expected.map(|(l, c, what)| (l, c, what.to_owned())));
+        let good = read_plain(&text).entries.into_iter().filter(Result::is_ok).count();
         assert_eq!(good, 2);
+    }
+
+    #[test]
+    fn header_with_a_mistake_is_one_of_a_table_all_the_same() {
+        for (text, is_one) in [
+            ("\u{feff}\n# x\n[[target]]\n", true),
+            ("[defaults\nport = 1\n", true),
+            ("[[targets]]\n", true),
+            ("[target]\n", true),
+            ("[2001:db8::1]:99\n", false),
+            ("defaults\n", false),
+        ] {
+            let list = read_plain(text);
+            let plain = plain(text.trim_start_matches('\u{feff}').as_bytes());
+            assert_eq!(list != plain, is_one, "{text}");
+        }
     }
 
     #[test]

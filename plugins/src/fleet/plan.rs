@@ -95,7 +95,11 @@ impl<C: Run> Plan<C> {
                 }
             };
             let aim = Aim { host, port, setting };
-            let label = name.clone().unwrap_or_else(|| aim.args().target());
+            let args = aim.args();
+            if let Err(what) = args.validate() {
+                return Target { shown, ..wrong(Mistake { at, what }) };
+            }
+            let label = name.clone().unwrap_or_else(|| args.target());
             if !seen.insert(label.clone()) {
                 let what = format!("{shown} stands there twice; tell them apart by a name");
                 return Target { shown, ..wrong(Mistake { at, what }) };
@@ -155,13 +159,15 @@ impl<C: Run> Planner<'_, C> {
     }
 
     fn read(&self, words: &[String]) -> Result<Setting<C>, String> {
+        let (program, base) = self.base.split_first().unzip();
+        let host = ["--hostname", NOBODY].map(OsString::from);
         let words = words.iter().map(OsString::from);
-        let argv: Vec<OsString> = self
-            .base
-            .iter()
+        let argv: Vec<OsString> = program
+            .into_iter()
             .cloned()
+            .chain(host)
+            .chain(base.unwrap_or_default().iter().cloned())
             .chain(words)
-            .chain(["--hostname", NOBODY].map(OsString::from))
             .collect();
         let (args, thresholds) = plugin::arguments::<C>(&argv)?;
         if self.options.all_addresses {
@@ -198,7 +204,10 @@ fn blamed(words: &[Word], what: &str) -> Option<list::Place> {
     let value = words
         .iter()
         .find(|word| !word.text.starts_with('-') && what.contains(&format!("'{}'", word.text)));
-    value.or_else(|| words.iter().find(named)).map(|word| word.at)
+    // This sentence keeps the value and the letter to itself.
+    let is_port = |word: &&Word| what.starts_with("--port ") && word.text.starts_with("-p");
+    let found = value.or_else(|| words.iter().find(named));
+    found.or_else(|| words.iter().find(is_port)).map(|word| word.at)
 }
 
 fn wrong<C: Run>(mistake: Mistake) -> Target<C> {

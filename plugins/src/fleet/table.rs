@@ -6,16 +6,16 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::list::{Entry, LEFT_OUT, List, Mistake, Place, Word, host_and_port};
+use super::list::{Entry, LEFT_OUT, List, Mistake, Place, Word, host_and_port, name};
 
 /// Reads it; what cannot be read costs the target that it stands in.
 pub(super) fn read(octets: &[u8], command: &Command) -> List {
     let text = match std::str::from_utf8(octets) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Ok(text) => text,
         Err(error) => {
             let before = String::from_utf8_lossy(&octets[..error.valid_up_to()]);
             let what = "this is not UTF-8, and nothing of a table is read then";
-            let at = place(&before, before.len());
+            let at = Places::new(&before).of(before.len());
             return List {
                 entries: vec![Err(Mistake { at, what: what.into() })],
                 ..List::default()
@@ -23,17 +23,24 @@ pub(super) fn read(octets: &[u8], command: &Command) -> List {
         }
     };
     let (document, errors) = DeTable::parse_recoverable(text);
-    let errors = errors.iter().map(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        (at, error.message().to_owned())
-    });
-    let mut reading = Reading { text, command, wrong: errors.collect(), list: List::default() };
+    let wrong: Vec<(usize, String)> = errors
+        .iter()
+        .map(|error| (error.span().map_or(0, |span| span.start), error.message().to_owned()))
+        .collect();
+    let mut broken: Vec<usize> = wrong.iter().map(|(at, _)| *at).collect();
+    broken.sort_unstable();
+    let places = Places::new(text);
+    let mut reading = Reading { places, command, broken, wrong, list: List::default() };
     let mut unknown = Vec::new();
     for (key, value) in document.get_ref().iter() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("defaults", DeValue::Table(table)) => {
+                let known = reading.wrong.len();
                 let (words, _) = reading.options(table, false);
                 reading.list.defaults = words;
+                for (_, what) in &mut reading.wrong[known..] {
+                    what.push_str("; left out, and all targets are probed without it");
+                }
             }
             ("target", DeValue::Array(targets)) => {
                 for (index, target) in targets.iter().enumerate() {
@@ -48,8 +55,8 @@ pub(super) fn read(octets: &[u8], command: &Command) -> List {
     for key in unknown {
         reading.wrong(key, "known are [[target]] and [defaults]".into());
     }
-    let Reading { wrong, mut list, .. } = reading;
-    let mistakes = wrong.into_iter().map(|(at, what)| Err(Mistake { at: place(text, at), what }));
+    let Reading { places, wrong, mut list, .. } = reading;
+    let mistakes = wrong.into_iter().map(|(at, what)| Err(Mistake { at: places.of(at), what }));
     list.entries.extend(mistakes);
     list.entries.sort_by_key(|entry| match entry {
         Ok(Entry { at, .. }) | Err(Mistake { at, .. }) => (at.line, at.column),
@@ -58,8 +65,10 @@ pub(super) fn read(octets: &[u8], command: &Command) -> List {
 }
 
 struct Reading<'a> {
-    text: &'a str,
+    places: Places<'a>,
     command: &'a Command,
+    /// Where the text is no TOML, in order.
+    broken: Vec<usize>,
     /// Offset and sentence.
     wrong: Vec<(usize, String)>,
     list: List,
@@ -76,13 +85,15 @@ struct Own {
 impl Reading<'_> {
     fn target(&mut self, target: &Spanned<DeValue<'_>>, end: usize) {
         let start = target.span().start;
-        let within = |at: usize| (start..end).contains(&at);
         let DeValue::Table(table) = target.get_ref() else {
             return self.wrong.push((start, "a target is a table: [[target]]".into()));
         };
+        let known = self.wrong.len();
         let (words, own) = self.options(table, true);
+        let broken = self.broken.partition_point(|at| *at < start);
+        let is_broken = self.broken.get(broken).is_some_and(|at| *at < end);
         // Half of a target is none.
-        if self.wrong.iter().any(|(at, _)| within(*at)) {
+        if is_broken || self.wrong.len() > known {
             return;
         }
         let Some((at, shown)) = own.host else {
@@ -101,7 +112,7 @@ impl Reading<'_> {
                     Some(port) => format!("{host}:{port}"),
                     None => shown,
                 };
-                let at = place(self.text, at);
+                let at = self.places.of(at);
                 let entry = Entry { at, shown, host, port, name: own.name, words };
                 self.list.entries.push(Ok(entry));
             }
@@ -121,7 +132,7 @@ impl Reading<'_> {
             };
             let read = match long.as_str() {
                 "host" if is_target => text().map(|host| own.host = Some((at, host))),
-                "name" if is_target => text().map(|name| own.name = Some(name)),
+                "name" if is_target => text().and_then(name).map(|name| own.name = Some(name)),
                 "port" if is_target => {
                     match number(value.get_ref()).and_then(|port| port.parse().ok()) {
                         Some(port) if port > 0 => {
@@ -132,7 +143,7 @@ impl Reading<'_> {
                     }
                 }
                 _ => self.option(&long, value.get_ref()).map(|given| {
-                    let at = place(self.text, at);
+                    let at = self.places.of(at);
                     words.extend(given.into_iter().map(|text| Word { at, text }));
                 }),
             };
@@ -193,16 +204,54 @@ fn number(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// Line and column of an offset.
-fn place(text: &str, offset: usize) -> Place {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+/// Octets between two [`Places::characters`].
+const BLOCK: usize = 4096;
+
+/// Line and column of an offset, without reading the text each time: a list
+/// can have a mistake in every line, and all in one line.
+struct Places<'a> {
+    text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// Characters in front of each block.
+    characters: Vec<usize>,
+}
+
+impl<'a> Places<'a> {
+    fn new(text: &'a str) -> Self {
+        let ends = text.bytes().zip(1..).filter(|(octet, _)| *octet == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(_, next)| next)).collect();
+        let mut characters = vec![0];
+        let mut before = 0;
+        for block in text.as_bytes().chunks(BLOCK) {
+            before += beginnings(block);
+            characters.push(before);
+        }
+        Self { text, lines, characters }
     }
-    let before = &text[..offset];
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX - 1) + 1;
-    Place { line: count(before.matches('\n').count()), column: count(line.chars().count()) }
+
+    fn of(&self, offset: usize) -> Place {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = self.lines.partition_point(|begin| *begin <= offset);
+        let begin = self.lines[line - 1];
+        let column = self.characters_before(offset) - self.characters_before(begin) + 1;
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Place { line: count(line), column: count(column) }
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        let octets = &self.text.as_bytes()[block * BLOCK..offset];
+        self.characters[block] + beginnings(octets)
+    }
+}
+
+/// Characters that begin here: whatever continues none (RFC 3629, section 3).
+fn beginnings(octets: &[u8]) -> usize {
+    octets.iter().filter(|octet| **octet & 0xC0 != 0x80).count()
 }
 
 #[cfg(test)]
@@ -275,5 +324,32 @@ mod tests {
             assert!(wrong.contains(&expected), "{expected:?}: {wrong:?}");
         }
         assert!(wrong.iter().any(|(line, ..)| *line == 10), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_mistake_in_the_defaults_says_that_the_targets_do_without() {
+        let list = read_auth("[[target]]\nhost = \"a\"\n[defaults]\nusrname = \"x\"\n");
+        let what = "usrname: there is no such option; left out, and all targets are probed \
+                    without it";
+        let at = Place { line: 4, column: 1 };
+        assert_eq!(list.entries[1], Err(Mistake { at, what: what.into() }));
+        assert!(list.entries[0].is_ok());
+    }
+
+    #[test]
+    fn places_count_characters() {
+        let text = format!("a\n\u{fc}{}\n{}\u{20ac}b", "x".repeat(BLOCK), "\u{fc}".repeat(BLOCK));
+        let places = Places::new(&text);
+        let naive = |offset: usize| {
+            let before = &text[..offset];
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            (before.matches('\n').count() + 1, line.chars().count() + 1)
+        };
+        for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+            let Place { line, column } = places.of(offset);
+            assert_eq!((line as usize, column as usize), naive(offset), "{offset}");
+        }
+        assert_eq!(places.of(3), places.of(2), "inside of a character");
+        assert_eq!(places.of(usize::MAX), places.of(text.len()));
     }
 }
