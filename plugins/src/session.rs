@@ -143,6 +143,12 @@ pub(crate) fn describe(mut report: Report, context: &Context, seen: &Observation
             report = report.metric(Metric::seconds(label, time).judged_by(&context.thresholds));
         }
     }
+    if context.verbosity > 0 && seen.seen.start_reply.is_some() {
+        report = report.detail(1, introduction(seen));
+    }
+    if !context.shows_facts {
+        return report;
+    }
     if let Some(address) = seen.address {
         report = report.fact("address", address.to_string());
     }
@@ -156,9 +162,6 @@ pub(crate) fn describe(mut report: Report, context: &Context, seen: &Observation
             .fact("framing_capabilities", f64::from(reply.framing_capabilities))
             .fact("bearer_capabilities", f64::from(reply.bearer_capabilities))
             .fact("maximum_channels", f64::from(reply.maximum_channels));
-        if context.verbosity > 0 {
-            report = report.detail(1, introduction(seen));
-        }
     }
     report
 }

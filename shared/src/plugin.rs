@@ -88,6 +88,8 @@ pub struct Context {
     pub thresholds: Thresholds,
     /// 0 to 3; how much an operator wants to read.
     pub verbosity: u8,
+    /// Whether the output has room for facts; to word them costs every run.
+    pub shows_facts: bool,
     phase: Cell<Phase>,
 }
 
@@ -95,12 +97,14 @@ impl Context {
     /// What `common` says of a run that began at `started`.
     pub fn new(common: &Common, started: Instant, thresholds: Thresholds) -> Self {
         let timeout = common.timeout();
+        let verbosity = common.verbose.min(3);
         Self {
             started,
             deadline: started + timeout.duration,
             timeout,
             thresholds,
-            verbosity: common.verbose.min(3),
+            verbosity,
+            shows_facts: verbosity == 3 || common.output() != Format::Nagios,
             phase: Cell::new(Phase::Resolve),
         }
     }
