@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::LocalSet;
 
 use super::plan::{Plan, Setting, Target, mistaken};
-use super::tell::{Settings, Teller};
+use super::tell::{Settings, Teller, Voice};
 use super::{FleetArgs, addresses, threads};
 use crate::run::Run;
 use crate::session;
@@ -95,10 +95,7 @@ pub(super) fn run<C: Run>(plan: Plan<C>, options: &FleetArgs, started: Instant) 
             return whole(&lines.fold(report, |report, (level, line)| report.detail(level, line)));
         }
         let settings = Settings {
-            name: C::NAME,
-            program: C::PROGRAM,
-            format,
-            verbosity,
+            voice: Voice { name: C::NAME, program: C::PROGRAM, format, verbosity },
             max_series: options.max_series,
             remark,
             started,

@@ -23,15 +23,23 @@ const LONGEST_OUTPUT: usize = 6_000;
 const MAX_SERIES: usize = 20_000;
 /// Results that wait for a slow reader before nothing new is begun.
 const BACKLOG: usize = 1_000;
+/// Octets that are written at once, or one result where that is longer.
+const LONGEST_WRITE: usize = 64 << 10;
 /// How long a reader may take for the last of them after a signal.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What does not change in a run.
-pub(super) struct Settings {
+/// How results are worded.
+#[derive(Clone, Copy)]
+pub(super) struct Voice {
     pub(super) name: &'static str,
     pub(super) program: &'static str,
     pub(super) format: Format,
     pub(super) verbosity: u8,
+}
+
+/// What does not change in a run.
+pub(super) struct Settings {
+    pub(super) voice: Voice,
     pub(super) max_series: Option<usize>,
     /// Something that the operator should know of the run.
     pub(super) remark: Option<String>,
@@ -55,6 +63,47 @@ enum Output {
     Stream(Stream),
 }
 
+/// The result of one target, worded.
+pub(super) struct Told {
+    state: State,
+    words: Words,
+}
+
+enum Words {
+    None,
+    Line(Line),
+    /// Worded together with the others.
+    Report(Report),
+    Text(String),
+}
+
+impl Voice {
+    /// Words the result of one target, as far as it stands alone.
+    pub(super) fn word<C: Run>(self, target: &Target<C>, report: Report) -> Told {
+        let Self { name, program, format, verbosity } = self;
+        let identity = Identity { name, program, target: &target.label };
+        let state = report.state();
+        let words = match format {
+            Format::Nagios if state == State::Ok && verbosity < 2 => Words::None,
+            Format::Nagios => {
+                let verdict = report.verdict();
+                let verdict =
+                    verdict.map(|verdict| format!("[{}/{}]", verdict.phase, verdict.reason));
+                Words::Line(Line {
+                    shown: target.shown.clone(),
+                    state,
+                    verdict: verdict.unwrap_or_default(),
+                    text: report.headline().into_owned(),
+                })
+            }
+            Format::Prometheus => Words::Report(report),
+            Format::Zabbix => Words::Text(trapper_line(&report, &identity, &target.monitored)),
+            Format::Json | Format::Influx => Words::Text(render(&report, &identity, format, 0).0),
+        };
+        Told { state, words }
+    }
+}
+
 /// One target in the long output.
 struct Line {
     shown: String,
@@ -66,7 +115,7 @@ struct Line {
 
 impl Teller {
     pub(super) fn new(settings: Settings, count: usize) -> Self {
-        let output = match settings.format {
+        let output = match settings.voice.format {
             Format::Nagios => Output::Lines(Vec::new()),
             Format::Prometheus => {
                 let mut samples = Vec::new();
@@ -76,11 +125,16 @@ impl Teller {
             Format::Json | Format::Zabbix | Format::Influx => Output::Stream(Stream::new()),
         };
         let has_progress = rustix::termios::isatty(io::stderr());
-        if let Some(remark) = settings.remark.as_ref().filter(|_| settings.format != Format::Nagios)
+        if let Some(remark) =
+            settings.remark.as_ref().filter(|_| settings.voice.format != Format::Nagios)
         {
-            let _ = writeln!(io::stderr(), "{}: {remark}", settings.program);
+            let _ = writeln!(io::stderr(), "{}: {remark}", settings.voice.program);
         }
         Self { settings, count, states: [0; 4], output, has_progress }
+    }
+
+    pub(super) fn voice(&self) -> Voice {
+        self.settings.voice
     }
 
     /// Whether there is room for more results.
@@ -97,32 +151,17 @@ impl Teller {
     }
 
     /// The result of one target.
-    pub(super) fn tell<C: Run>(&mut self, index: usize, target: &Target<C>, report: Report) {
-        let state = report.state();
-        self.states[usize::from(state.exit_code())] += 1;
-        let Settings { name, program, format, verbosity, .. } = self.settings;
-        let identity = Identity { name, program, target: &target.label };
-        match &mut self.output {
-            Output::Lines(lines) if state != State::Ok || verbosity >= 2 => {
-                let verdict = report.verdict();
-                let verdict =
-                    verdict.map(|verdict| format!("[{}/{}]", verdict.phase, verdict.reason));
-                let line = Line {
-                    shown: target.shown.clone(),
-                    state,
-                    verdict: verdict.unwrap_or_default(),
-                    text: report.headline().into_owned(),
-                };
-                lines.push((index, line));
-            }
-            Output::Lines(_) => {}
-            Output::Page(exposition, samples) => {
+    pub(super) fn tell<C: Run>(&mut self, index: usize, target: &Target<C>, told: Told) {
+        self.states[usize::from(told.state.exit_code())] += 1;
+        match (&mut self.output, told.words) {
+            (Output::Lines(lines), Words::Line(line)) => lines.push((index, line)),
+            (Output::Page(exposition, samples), Words::Report(report)) => {
+                let Voice { name, program, .. } = self.settings.voice;
+                let identity = Identity { name, program, target: &target.label };
                 samples[index] = exposition.samples(&report, &identity);
             }
-            Output::Stream(stream) => stream.push(match format {
-                Format::Zabbix => trapper_line(&report, &identity, &target.monitored),
-                _ => render(&report, &identity, format, 0).0,
-            }),
+            (Output::Stream(stream), Words::Text(text)) => stream.push(text),
+            (Output::Lines(_) | Output::Page(..) | Output::Stream(_), _) => {}
         }
     }
 
@@ -144,7 +183,7 @@ impl Teller {
         if self.has_progress {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
-        let code = match self.settings.format {
+        let code = match self.settings.voice.format {
             Format::Zabbix | Format::Influx => 0,
             Format::Nagios | Format::Json | Format::Prometheus => self.state().exit_code(),
         };
@@ -186,7 +225,7 @@ fn page(
     states: [usize; 4],
 ) -> String {
     let most = settings.max_series.unwrap_or(MAX_SERIES);
-    let check = format!("check=\"{}\"", settings.program);
+    let check = format!("check=\"{}\"", settings.voice.program);
     let (mut page, left_out) = exposition.render(&samples, most);
     samples.clear();
     let words = ["ok", "warning", "critical", "unknown"];
@@ -253,7 +292,7 @@ fn nagios(
     if let Some(remark) = &settings.remark {
         report = report.detail(1, remark.clone());
     }
-    let mut room = if settings.verbosity == 0 { LONGEST_OUTPUT } else { usize::MAX };
+    let mut room = if settings.voice.verbosity == 0 { LONGEST_OUTPUT } else { usize::MAX };
     let total = lines.len();
     for (number, (_, line)) in lines.into_iter().enumerate() {
         let text = format!("{} {}", line.text, line.verdict);
@@ -268,9 +307,10 @@ fn nagios(
     }
     let report =
         exchange.into_iter().fold(report, |report, (level, line)| report.detail(level, line));
-    let identity = Identity { name: settings.name, program: settings.program, target: "" };
+    let identity =
+        Identity { name: settings.voice.name, program: settings.voice.program, target: "" };
     // Whoever is not well has a line, asked for or not.
-    render(&report, &identity, Format::Nagios, settings.verbosity.max(1)).0
+    render(&report, &identity, Format::Nagios, settings.voice.verbosity.max(1)).0
 }
 
 /// Standard output, written by a thread of its own: a reader that stops
@@ -339,7 +379,13 @@ impl Shared {
     fn write(&self) {
         let mut queue = self.lock();
         loop {
-            while let Some(text) = queue.texts.pop_front() {
+            while let Some(mut text) = queue.texts.pop_front() {
+                while let Some(next) = queue.texts.front()
+                    && text.len() + next.len() <= LONGEST_WRITE
+                {
+                    text.push_str(next);
+                    queue.texts.pop_front();
+                }
                 drop(queue);
                 let is_written = plugin::say(&text).is_ok();
                 queue = self.lock();

@@ -23,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::crew::{Crew, Equipment, FAREWELL, not_tried, probe};
 use super::plan::Target;
-use super::tell::Teller;
+use super::tell::{Teller, Voice};
 use crate::run::Run;
 
 /// Most threads: the kernel does the larger part of the work, and the host has
@@ -43,6 +43,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// What the threads share.
 struct Shared<C: Run> {
     targets: Vec<Target<C>>,
+    voice: Voice,
     progress: Mutex<Progress>,
 }
 
@@ -92,10 +93,11 @@ impl<C: Run> Shared<C> {
     }
 
     fn tell(&self, index: usize, report: Report) {
+        let told = self.voice.word(&self.targets[index], report);
         let Progress { left, teller, .. } = &mut *self.lock();
         if let Some(teller) = teller {
             left[index] = false;
-            teller.tell(index, &self.targets[index], report);
+            teller.tell(index, &self.targets[index], told);
         }
     }
 }
@@ -113,8 +115,9 @@ pub(super) async fn all<C: Run>(
 ) -> Ending {
     let threads = threads(targets.len(), room, &crew);
     let places = room.div_ceil(threads);
+    let voice = teller.voice();
     let progress = Progress { next: 0, left: vec![true; targets.len()], teller: Some(teller) };
-    let shared = Arc::new(Shared { targets, progress: Mutex::new(progress) });
+    let shared = Arc::new(Shared { targets, voice, progress: Mutex::new(progress) });
     let (busy, mut ended) = mpsc::channel(1);
     for _ in 1..threads {
         let (shared, equipment, busy) = (shared.clone(), crew.equipment().clone(), busy.clone());
@@ -164,7 +167,8 @@ pub(super) async fn all<C: Run>(
     };
     let Some(mut teller) = teller else { return Ending { text: String::new(), code: 3 } };
     for (index, target) in shared.targets.iter().enumerate().filter(|(index, _)| left[*index]) {
-        teller.tell(index, target, not_tried(why.unwrap_or("the run was lost")));
+        let report = not_tried(why.unwrap_or("the run was lost"));
+        teller.tell(index, target, voice.word(target, report));
     }
     teller.finish(crew.into_lines(), why.is_some())
 }
