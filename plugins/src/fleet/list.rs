@@ -107,6 +107,10 @@ fn is_table(octets: &[u8]) -> bool {
 fn plain(octets: &[u8]) -> List {
     let mut list = List::default();
     for (line, number) in octets.split(|octet| *octet == b'\n').zip(1..) {
+        // One more, to be told of.
+        if list.entries.len() > MOST_TARGETS {
+            break;
+        }
         let entry = match std::str::from_utf8(line) {
             Ok(text) => words(text.strip_suffix('\r').unwrap_or(text), number).and_then(entry),
             Err(error) => {

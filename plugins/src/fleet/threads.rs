@@ -113,7 +113,8 @@ pub(super) async fn all<C: Run>(
     mut interrupt: Interrupt,
     tell_stop: watch::Sender<()>,
 ) -> Ending {
-    let threads = threads(targets.len(), room, &crew);
+    let is_alone = crew.is_written_down();
+    let threads = if is_alone { 1 } else { threads(targets.len(), room, processors()) };
     let places = room.div_ceil(threads);
     let voice = teller.voice();
     let progress = Progress { next: 0, left: vec![true; targets.len()], teller: Some(teller) };
@@ -173,11 +174,12 @@ pub(super) async fn all<C: Run>(
     teller.finish(crew.into_lines(), why.is_some())
 }
 
-fn threads(targets: usize, room: usize, crew: &Crew) -> usize {
-    if crew.is_written_down() {
-        return 1;
-    }
-    let processors = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize);
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize)
+}
+
+/// How many threads so many targets are worth, with `room` sessions at a time.
+fn threads(targets: usize, room: usize, processors: usize) -> usize {
     processors.min(MOST_THREADS).min(targets / TARGETS_OF_THREAD).min(room / FIRST).max(1)
 }
 
@@ -238,6 +240,25 @@ async fn place<C: Run>(shared: Arc<Shared<C>>, crew: Crew, ended: Rc<Cell<usize>
             }
             Step::Wait => sleep(TICK).await,
             Step::End => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_threads_than_one_are_for_many_targets_and_sessions() {
+        for ((targets, room, processors), expected) in [
+            ((1_000, 256, 2), 2),
+            ((1_000, 256, 64), MOST_THREADS),
+            ((1_000, 256, 1), 1),
+            ((2 * TARGETS_OF_THREAD - 1, 256, 2), 1),
+            ((1_000, 2 * FIRST - 1, 2), 1),
+            ((0, 1, 0), 1),
+        ] {
+            assert_eq!(threads(targets, room, processors), expected);
         }
     }
 }
