@@ -12,31 +12,31 @@
 
 mod stamp;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use wide::u8x16;
 
 use super::daemon::{self, decimal};
 use super::entry::{Entry, Stamp, Tag};
 use super::event::Program;
+use super::octets::{behind, front, leading};
 use stamp::Stamps;
 
 /// Octets that are searched for line ends at once. Lines are too short for what
 /// a search of its own for each would cost to begin.
-const CHUNK: usize = 16;
+const CHUNK: usize = 64;
+/// Octets that are compared at once.
+const PART: usize = 16;
 
-/// Octets of a stamp of RFC 3164, and the blank behind it.
-const TRADITIONAL: usize = 16;
+/// Digits of the number of a process at most.
+const LONGEST_PID: usize = 10;
+type Take<'a, 't> = dyn FnMut(&Entry<'a>) + 't;
 
 /// Splits lines, and keeps what the reading of their stamps needs.
 #[derive(Debug)]
 pub struct Lines {
     stamps: Stamps,
-    /// Stamp (RFC 3164) and host of the line before, each with the blank behind
-    /// it: many lines are written in one second.
-    head: Vec<u8>,
-    /// What that stamp means.
-    at: Option<Stamp>,
-    /// Host of the line before with the blank behind it.
+    /// Host of the line before with the blank behind it: most lines of a log
+    /// are of one.
     host: Vec<u8>,
     /// Whether the line before was told, so that its repetition matters.
     told: bool,
@@ -47,61 +47,56 @@ impl Lines {
     /// one that is at most a day ahead of `now`, or of the stamps before. To
     /// make one is cheap; where a log is followed, one is made for each look.
     pub fn new(now: Stamp) -> Self {
-        Self { stamps: Stamps::new(now), head: Vec::new(), at: None, host: Vec::new(), told: false }
+        Self { stamps: Stamps::new(now), host: Vec::new(), told: false }
     }
 
     /// Tells the entries of a block of whole lines, each ended by LF, that one
     /// of the understood programs wrote, or syslogd to count the one before.
     pub fn split<'a>(&mut self, block: &'a [u8], take: &mut dyn FnMut(&Entry<'a>)) {
-        let mut start = 0;
-        let mut line_to = |end: usize| {
-            self.told = match self.entry(&block[start..end]) {
-                Some(entry) => {
-                    take(&entry);
-                    true
-                }
-                None => false,
-            };
-            start = end + 1;
-        };
-        let ends = u8x16::splat(b'\n');
-        let (chunks, tail) = block.as_chunks::<CHUNK>();
-        for (number, chunk) in chunks.iter().enumerate() {
-            let mut found = u8x16::new(*chunk).simd_eq(ends).to_bitmask();
-            while found != 0 {
-                line_to(number * CHUNK + found.trailing_zeros() as usize);
-                found &= found - 1;
+        let (mut start, mut at) = (0, 0);
+        let mut last = [0; CHUNK];
+        while let Some(rest @ [_, ..]) = block.get(at..) {
+            let chunk = rest.first_chunk().unwrap_or_else(|| {
+                last[..rest.len()].copy_from_slice(rest);
+                &last
+            });
+            let mut ends = line_ends(chunk);
+            while ends != 0 {
+                let end = at + ends.trailing_zeros() as usize;
+                self.told = self.line(&block[start..end], take).is_some();
+                start = end + 1;
+                ends &= ends - 1;
             }
-        }
-        let first = block.len() - tail.len();
-        for end in memchr_iter(b'\n', tail) {
-            line_to(first + end);
+            at += CHUNK;
         }
     }
 
-    fn entry<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+    /// Tells the entry of a line; `None` if it has none for us.
+    #[inline(always)]
+    fn line<'a>(&mut self, line: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
         match line.first()? {
-            b'<' => self.with_priority(line),
-            b'[' => self.accel_ppp(line),
-            _ => self.with_stamp(line),
+            b'<' => self.with_priority(line, take),
+            b'[' => self.accel_ppp(line, take),
+            _ => self.with_stamp(line, take),
         }
     }
 
     /// `<PRI>` (RFC 5424, section 6.2.1), and behind it either header.
-    fn with_priority<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+    #[inline(never)]
+    fn with_priority<'a>(&mut self, line: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
         let end = memchr(b'>', line.get(..5.min(line.len()))?)?;
         let (digits, rest) = (&line[1..end], &line[end + 1..]);
         decimal(digits)?;
         match rest.strip_prefix(b"1 ") {
-            Some(rest) => self.rfc_5424(rest),
+            Some(rest) => self.rfc_5424(rest, take),
             None if rest.first() == Some(&b'<') => None,
-            None => self.entry(rest),
+            None => self.line(rest, take),
         }
     }
 
     /// What follows the version: `STAMP HOST APP-NAME PROCID MSGID SD MSG`
     /// (RFC 5424, section 6).
-    fn rfc_5424<'a>(&mut self, rest: &'a [u8]) -> Option<Entry<'a>> {
+    fn rfc_5424<'a>(&mut self, rest: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
         let (stamp, rest) = word(rest)?;
         let (host, rest) = word(rest)?;
         let (tag, rest) = word(rest)?;
@@ -112,17 +107,19 @@ impl Lines {
         let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
         // rsyslog keeps the blank that stood behind the tag of RFC 3164.
         let message = message.strip_prefix(b" ").unwrap_or(message);
-        Some(Entry {
+        take(&Entry {
             at: self.stamps.rfc_3339(stamp),
             host: if host == b"-" { b"" } else { host },
             tag,
             pid: process(pid),
             message: trimmed(message),
-        })
+        });
+        Some(())
     }
 
     /// `[2026-11-21 03:02:29]:  info: MESSAGE`.
-    fn accel_ppp<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
+    #[inline(never)]
+    fn accel_ppp<'a>(&mut self, line: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
         let (stamp, rest) = line.split_at_checked(20)?;
         let rest = rest.strip_prefix(b"]: ")?;
         let (level, rest) = rest.split_at_checked(5)?;
@@ -131,65 +128,71 @@ impl Lines {
         }
         let message = rest.strip_prefix(b": ")?;
         let at = self.stamps.local(&stamp[1..]);
-        Some(Entry { at, message: trimmed(message), ..Entry::default() })
+        take(&Entry { at, message: trimmed(message), ..Entry::default() });
+        Some(())
     }
 
     /// `STAMP HOST TAG[PID]: MESSAGE`.
-    fn with_stamp<'a>(&mut self, line: &'a [u8]) -> Option<Entry<'a>> {
-        if !self.head.is_empty()
-            && let Some(rest) = line.strip_prefix(&self.head[..])
-        {
-            let (tag, pid, message) = self.said(rest)?;
-            let host = &line[TRADITIONAL..self.head.len() - 1];
-            return Some(Entry { at: self.at, host, tag, pid, message });
-        }
-        let traditional = line.first_chunk::<TRADITIONAL>().is_some_and(|head| {
-            head[0].is_ascii_alphabetic()
-                && (head[3], head[6], head[9]) == (b' ', b' ', b':')
-                && (head[12], head[15]) == (b':', b' ')
-        });
-        let (stamp, behind_stamp) = if traditional {
-            (&line[..TRADITIONAL - 1], &line[TRADITIONAL..])
-        } else {
-            word(line)?
+    #[inline(always)]
+    fn with_stamp<'a>(&mut self, line: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
+        let Some((at, rest)) = self.stamps.known(line) else {
+            return self.with_new_stamp(line, take);
         };
-        let (host, rest) = match behind_stamp.strip_prefix(&self.host[..]) {
-            Some(rest) if !self.host.is_empty() => (&behind_stamp[..self.host.len() - 1], rest),
-            _ => {
-                let (host, rest) = word(behind_stamp)?;
-                self.host.clear();
-                if host.len() <= super::event::LONGEST {
-                    self.host.extend_from_slice(&behind_stamp[..=host.len()]);
-                }
-                (host, rest)
-            }
-        };
-        let (tag, pid, message) = self.said(rest)?;
-        let at = if traditional {
-            let at = self.stamps.rfc_3164(stamp);
-            self.head.clear();
-            if !self.host.is_empty() {
-                self.head.extend_from_slice(&line[..TRADITIONAL]);
-                self.head.extend_from_slice(&self.host);
-                self.at = at;
-            }
-            at
-        } else {
-            self.stamps.rfc_3339(stamp)
-        };
-        Some(Entry { at, host, tag, pid, message })
+        let (host, tag, pid, message) = self.behind_stamp(rest)?;
+        take(&Entry { at: Some(at), host, tag, pid, message });
+        Some(())
     }
 
-    /// What stands behind the host: tag, process and message.
-    fn said<'a>(&self, rest: &'a [u8]) -> Option<(Tag, Option<u32>, &'a [u8])> {
+    #[inline(never)]
+    fn with_new_stamp<'a>(&mut self, line: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
+        let (stamp, rest) = stamp::written(line)?;
+        let (host, tag, pid, message) = self.behind_stamp(rest)?;
+        // Only now, for what others write tells nothing of the year.
+        let at = self.stamps.read(stamp);
+        take(&Entry { at, host, tag, pid, message });
+        Some(())
+    }
+
+    /// Host, tag, process and message.
+    #[inline(always)]
+    fn behind_stamp<'a>(&mut self, rest: &'a [u8]) -> Option<BehindStamp<'a>> {
+        let (host, rest) = match behind(rest, &self.host) {
+            Some(behind) if !self.host.is_empty() => (&rest[..self.host.len() - 1], behind),
+            _ => self.another_host(rest)?,
+        };
         match tagged(rest) {
-            Some((program, pid, message)) => Some((Tag::Of(program), pid, trimmed(message))),
-            None if rest.starts_with(b"last message repeated ") && self.told => {
-                Some((Tag::None, None, trimmed(rest)))
+            Some((program, pid, message)) => Some((host, Tag::Of(program), pid, trimmed(message))),
+            None if self.told && rest.starts_with(b"last message repeated ") => {
+                Some((host, Tag::None, None, trimmed(rest)))
             }
             None => None,
         }
     }
+
+    /// The host in front, which is not that of the line before.
+    #[inline(never)]
+    fn another_host<'a>(&mut self, rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let (host, behind) = word(rest)?;
+        self.host.clear();
+        if host.len() <= super::event::LONGEST {
+            self.host.extend_from_slice(&rest[..=host.len()]);
+        }
+        Some((host, behind))
+    }
+}
+
+/// What stands behind a stamp: host, tag, process and message.
+type BehindStamp<'a> = (&'a [u8], Tag, Option<u32>, &'a [u8]);
+
+/// A bit for each LF, the lowest for the first octet.
+#[inline]
+fn line_ends(chunk: &[u8; CHUNK]) -> u64 {
+    let end = u8x16::splat(b'\n');
+    let (parts, _) = chunk.as_chunks::<PART>();
+    parts
+        .iter()
+        .rev()
+        .fold(0, |ends, part| ends << PART | u64::from(u8x16::new(*part).simd_eq(end).to_bitmask()))
 }
 
 /// Octets up to a blank, and what stands behind it.
@@ -202,7 +205,21 @@ fn word(octets: &[u8]) -> Option<(&[u8], &[u8])> {
 type Tagged<'a> = (Program, Option<u32>, &'a [u8]);
 
 /// Splits what a program that is understood wrote.
+#[inline(always)]
 fn tagged(rest: &[u8]) -> Option<Tagged<'_>> {
+    // Nearly all lines are of these two.
+    let (program, behind) = if let Some(behind) = rest.strip_prefix(b"pppd[") {
+        (Program::Pppd, behind)
+    } else if let Some(behind) = rest.strip_prefix(b"pptpd[") {
+        (Program::Pptpd, behind)
+    } else {
+        return rarely_tagged(rest);
+    };
+    behind_pid(program, behind)
+}
+
+#[inline(never)]
+fn rarely_tagged(rest: &[u8]) -> Option<Tagged<'_>> {
     let (program, length) = match rest.first()? {
         b'p' if rest.starts_with(b"pppd") => (Program::Pppd, 4),
         b'p' if rest.starts_with(b"pptpd") => (Program::Pptpd, 5),
@@ -213,22 +230,33 @@ fn tagged(rest: &[u8]) -> Option<Tagged<'_>> {
         _ => return None,
     };
     let rest = &rest[length..];
-    if let Some(message) = rest.strip_prefix(b": ") {
-        return Some((program, None, message));
+    match rest.strip_prefix(b": ") {
+        Some(message) => Some((program, None, message)),
+        None => behind_pid(program, rest.strip_prefix(b"[")?),
     }
-    let rest = rest.strip_prefix(b"[")?;
-    let mut pid = 0u64;
-    // No number of a process has more digits than fit.
-    for (at, digit) in rest.iter().take(11).enumerate() {
-        if !digit.is_ascii_digit() {
-            let message = rest[at..].strip_prefix(b"]:")?;
-            let message = message.strip_prefix(b" ").unwrap_or(message);
-            let pid = u32::try_from(pid).ok().filter(|_| at > 0)?;
-            return Some((program, Some(pid), message));
-        }
-        pid = pid * 10 + u64::from(digit - b'0');
+}
+
+/// `762]: ...`.
+#[inline(always)]
+fn behind_pid(program: Program, rest: &[u8]) -> Option<Tagged<'_>> {
+    if let Some((pid, digits @ 1..8)) = rest.first_chunk().copied().map(front)
+        && let Some(message) = rest[digits..].strip_prefix(b"]: ")
+    {
+        return Some((program, Some(pid), message));
     }
-    None
+    behind_odd_pid(program, rest)
+}
+
+/// The same with a number or a message that is unusually short or long.
+#[inline(never)]
+fn behind_odd_pid(program: Program, rest: &[u8]) -> Option<Tagged<'_>> {
+    let (pid, behind) = leading(rest)?;
+    if rest.len() - behind.len() > LONGEST_PID {
+        return None;
+    }
+    let message = behind.strip_prefix(b"]:")?;
+    let message = message.strip_prefix(b" ").unwrap_or(message);
+    Some((program, Some(u32::try_from(pid).ok()?), message))
 }
 
 /// BusyBox: `daemon.notice pppd[762]: ...`.
@@ -271,7 +299,10 @@ fn behind_structured_data(octets: &[u8]) -> Option<&[u8]> {
 }
 
 fn trimmed(message: &[u8]) -> &[u8] {
-    message.strip_suffix(b"\r").unwrap_or(message)
+    match message {
+        [front @ .., b'\r'] => front,
+        _ => message,
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod follow;
 pub mod join;
 pub mod journal;
 pub mod line;
+mod octets;
 pub mod redact;
 pub mod source;
 pub mod window;

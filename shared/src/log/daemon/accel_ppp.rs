@@ -8,8 +8,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::{address, between, leading};
+use super::{address, between};
 use crate::gateway::session::{AuthMethod, Encryption};
+use crate::log::octets::leading;
 
 /// One sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

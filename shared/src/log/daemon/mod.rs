@@ -14,6 +14,7 @@ pub(super) mod pptpd;
 use std::net::Ipv4Addr;
 
 use super::event::Program;
+use super::octets::leading;
 
 /// The program with a tag; none if it is not understood.
 pub(super) fn program(tag: &[u8]) -> Option<Program> {
@@ -27,6 +28,7 @@ pub(super) fn program(tag: &[u8]) -> Option<Program> {
 }
 
 /// What stands between the fixed ends of a sentence.
+#[inline(always)]
 fn between<'a>(message: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
     message.strip_prefix(before)?.strip_suffix(after)
 }
@@ -37,36 +39,27 @@ pub(super) fn decimal(octets: &[u8]) -> Option<u64> {
     rest.is_empty().then_some(number)
 }
 
-/// The number in front, and what stands behind it.
-fn leading(octets: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0u64;
-    let mut length = 0;
-    for digit in octets.iter().take_while(|octet| octet.is_ascii_digit()) {
-        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-        length += 1;
-    }
-    (length > 0).then(|| (number, &octets[length..]))
-}
-
 /// An address in dotted decimal and nothing else.
 fn address(octets: &[u8]) -> Option<Ipv4Addr> {
-    let (mut parts, mut at) = ([0u8; 4], 0);
-    let (mut part, mut digits) = (0u16, 0);
-    for octet in octets {
-        match octet {
-            b'0'..=b'9' if digits < 3 => {
-                part = part * 10 + u16::from(octet - b'0');
-                digits += 1;
-            }
-            b'.' if digits > 0 && at < 3 => {
-                parts[at] = u8::try_from(part).ok()?;
-                (at, part, digits) = (at + 1, 0, 0);
-            }
-            _ => return None,
+    let (a, rest) = part(octets)?;
+    let (b, rest) = part(rest.strip_prefix(b".")?)?;
+    let (c, rest) = part(rest.strip_prefix(b".")?)?;
+    let (d, rest) = part(rest.strip_prefix(b".")?)?;
+    rest.is_empty().then(|| Ipv4Addr::new(a, b, c, d))
+}
+
+/// A part of an address, of one to three digits, and what stands behind it.
+#[inline(always)]
+fn part(octets: &[u8]) -> Option<(u8, &[u8])> {
+    match octets {
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            let value = 100 * u16::from(a - b'0') + u16::from(10 * (b - b'0') + (c - b'0'));
+            Some((u8::try_from(value).ok()?, rest))
         }
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', rest @ ..] => Some((10 * (a - b'0') + (b - b'0'), rest)),
+        [a @ b'0'..=b'9', rest @ ..] => Some((a - b'0', rest)),
+        _ => None,
     }
-    parts[3] = u8::try_from(part).ok()?;
-    (at == 3 && digits > 0).then(|| Ipv4Addr::from(parts))
 }
 
 /// How often a message came again, by syslogd's `last message repeated 3 times`.

@@ -10,9 +10,10 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use super::{address, between, leading};
+use super::{address, between};
 use crate::gateway::session::{AuthMethod, Encryption};
 use crate::gateway::tracker::TerminateCause;
+use crate::log::octets::leading;
 use crate::reason::Reason;
 
 /// One sentence.
@@ -109,6 +110,9 @@ pub(in crate::log) fn said(message: &[u8]) -> Option<Said<'_>> {
         },
         b'M' => match message {
             b"Modem hangup" => Some(Said::Hangup),
+            b"MPPE 128-bit stateless compression enabled" => {
+                Some(Said::MppeUp { encryption: Encryption::Mppe128, stateless: true })
+            }
             b"MPPE disabled" | b"MPPE disabled, closing LCP" => Some(Said::MppeDown),
             _ if message.starts_with(b"MPPE required") => {
                 // "refused" or "negotiation failed".

@@ -12,6 +12,12 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::log::entry::Stamp;
+use crate::log::octets::eight;
+
+/// Octets of a stamp of RFC 3164, and the blank behind it.
+const TRADITIONAL: usize = 16;
+/// Octets of `2026-11-21T02:44:24.475772+00:00`, and the blank behind it.
+const PRECISE: usize = 33;
 
 const SECOND: Stamp = 1_000_000;
 const MINUTE: Stamp = 60 * SECOND;
@@ -33,9 +39,37 @@ struct Hour<const N: usize> {
     at: Stamp,
 }
 
+/// A second as RFC 3164 writes it, with the blank behind it, and what it is.
+#[derive(Debug, Clone, Copy)]
+struct Second {
+    text: [u8; TRADITIONAL],
+    at: Stamp,
+}
+
+/// `2026-11-21T02:44`, an offset with the blank behind it, and the begin of the
+/// minute.
+#[derive(Debug, Clone, Copy)]
+struct Minute {
+    text: [u8; 16],
+    offset: [u8; 7],
+    at: Stamp,
+}
+
+/// A stamp by its form alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Written<'a> {
+    /// RFC 3164.
+    Traditional(&'a [u8; TRADITIONAL]),
+    /// RFC 3339, or none that can be read.
+    Other(&'a [u8]),
+}
+
 #[derive(Debug)]
 pub(super) struct Stamps {
     latest: Stamp,
+    /// Many lines are written in one second.
+    second: Option<Second>,
+    minute: Option<Minute>,
     /// `Nov 21 02`.
     year_less: Option<Hour<9>>,
     /// `2026-11-21 02` in local time.
@@ -46,7 +80,43 @@ pub(super) struct Stamps {
 
 impl Stamps {
     pub(super) fn new(now: Stamp) -> Self {
-        Self { latest: now, year_less: None, local: None, universal: None }
+        Self {
+            latest: now,
+            second: None,
+            minute: None,
+            year_less: None,
+            local: None,
+            universal: None,
+        }
+    }
+
+    /// The stamp in front of a line if it is like the one before, and what
+    /// stands behind the blank behind it.
+    #[inline(always)]
+    pub(super) fn known<'a>(&self, line: &'a [u8]) -> Option<(Stamp, &'a [u8])> {
+        if let (Some(known), Some((text, rest))) = (&self.second, line.split_first_chunk())
+            && known.text == *text
+        {
+            return Some((known.at, rest));
+        }
+        if let (Some(known), Some((text, rest))) = (&self.minute, line.split_first_chunk())
+            && let Some(at) = known.read(text)
+        {
+            return Some((at, rest));
+        }
+        None
+    }
+
+    /// What a stamp means.
+    pub(super) fn read(&mut self, stamp: Written<'_>) -> Option<Stamp> {
+        match stamp {
+            Written::Traditional(text) => {
+                let at = self.rfc_3164(&text[..TRADITIONAL - 1]);
+                self.second = at.map(|at| Second { text: *text, at });
+                at
+            }
+            Written::Other(text) => self.rfc_3339(text),
+        }
     }
 
     /// `Nov 21 02:26:41` (RFC 3164, section 4.1.2), 15 octets.
@@ -98,7 +168,9 @@ impl Stamps {
                 at
             }
         };
-        Some(at + behind + fraction - offset(rest)?)
+        let at = at + behind + fraction - offset(rest)?;
+        self.minute = Minute::of(text, at).or(self.minute);
+        Some(at)
     }
 
     /// The latest year that does not put the hour a day ahead of what is known
@@ -119,6 +191,50 @@ impl Stamps {
             in_zone(civil, &ZONE).filter(|at| *at <= self.latest + DAY)
         })
     }
+}
+
+impl Minute {
+    /// That of a stamp, if it has six digits behind the second, and an offset.
+    fn of(stamp: &[u8], at: Stamp) -> Option<Self> {
+        let (text, offset) = (stamp.first_chunk()?, stamp.get(26..)?);
+        if stamp.len() != PRECISE - 1 || !matches!(offset[0], b'+' | b'-') {
+            return None;
+        }
+        let mut minute = Self { text: *text, offset: [b' '; 7], at: 0 };
+        minute.offset[..6].copy_from_slice(offset);
+        let mut line = [b' '; PRECISE];
+        line[..PRECISE - 1].copy_from_slice(stamp);
+        minute.at = at - minute.read(&line)?;
+        Some(minute)
+    }
+
+    /// A stamp of this minute, with the same offset.
+    #[inline]
+    fn read(&self, stamp: &[u8; PRECISE]) -> Option<Stamp> {
+        let [.., b':', a, b, b'.', c, d, e, f, g, h, _, _, _, _, _, _, _] = *stamp else {
+            return None;
+        };
+        if stamp[..16] != self.text || stamp[26..] != self.offset {
+            return None;
+        }
+        // Seconds and what is behind them are microseconds as they stand; a
+        // leap second counts as one more.
+        let micros = Stamp::from(eight([a, b, c, d, e, f, g, h])?);
+        (micros < 61 * SECOND).then(|| self.at + micros)
+    }
+}
+
+/// The stamp in front of a line, and what stands behind the blank behind it.
+pub(super) fn written(line: &[u8]) -> Option<(Written<'_>, &[u8])> {
+    if let Some((text, rest)) = line.split_first_chunk::<TRADITIONAL>()
+        && text[0].is_ascii_alphabetic()
+        && (text[3], text[6], text[9]) == (b' ', b' ', b':')
+        && (text[12], text[15]) == (b':', b' ')
+    {
+        return Some((Written::Traditional(text), rest));
+    }
+    let (text, rest) = super::word(line)?;
+    Some((Written::Other(text), rest))
 }
 
 fn in_zone(civil: DateTime, zone: &TimeZone) -> Option<Stamp> {
