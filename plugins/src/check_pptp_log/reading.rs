@@ -83,12 +83,13 @@ impl Reading {
             Some(redactor) => redactor.digest(event.user).into_bytes().into(),
             None => event.user.into(),
         };
-        let mut at = event.at;
-        if let Some(now) = self.now.filter(|now| at > *now) {
-            self.future += u64::from(at > now.saturating_add(SLACK));
-            at = now;
+        match self.now.filter(|now| event.at > *now) {
+            Some(now) => {
+                self.future += u64::from(event.at > now.saturating_add(SLACK));
+                self.window.note(&Event { at: now, ..*event }, &user);
+            }
+            None => self.window.note(event, &user),
         }
-        self.window.note(&Event { at, ..*event }, &user);
         if let Some(sink) = &mut self.sink
             && self.since.is_none_or(|since| event.at >= since)
         {

@@ -107,11 +107,19 @@ impl Window {
 
     /// Lets it end at `to`. It never ends earlier than it did.
     pub fn advance(&mut self, to: Stamp) {
-        let to = self.part(to);
-        let last = *self.last.get_or_insert(to);
-        if to <= last {
-            return;
+        self.advance_to_part(self.part(to));
+    }
+
+    #[inline]
+    fn advance_to_part(&mut self, to: i64) {
+        if self.last.is_none_or(|last| to > last) {
+            self.move_on(to);
         }
+    }
+
+    #[inline(never)]
+    fn move_on(&mut self, to: i64) {
+        let last = *self.last.get_or_insert(to);
         let parts = self.buckets.len() as i64;
         for part in to.saturating_sub(parts).max(last) + 1..=to {
             let place = self.place(part);
@@ -128,8 +136,8 @@ impl Window {
     pub fn note(&mut self, event: &Event<'_>, user: &[u8]) {
         let (first, last) = self.noted.unwrap_or((event.at, event.at));
         self.noted = Some((first.min(event.at), last.max(event.at)));
-        self.advance(event.at);
         let part = self.part(event.at);
+        self.advance_to_part(part);
         if !self.covers(part) {
             return;
         }
@@ -137,15 +145,20 @@ impl Window {
         let count = &mut self.buckets[place][event.what.index()];
         *count = count.saturating_add(1);
         if is_kept(event.what) {
-            if self.records.len() == MOST
-                && let Some(oldest) = self.records.pop_front()
-            {
-                self.missing = self.missing.max(Some(self.part(oldest.at)));
-            }
-            let user = Name::new(user);
-            let (at, what, source) = (event.at, event.what, event.peer);
-            self.records.push_back(Record { at, what, source, user });
+            self.keep(event, user);
         }
+    }
+
+    #[inline(never)]
+    fn keep(&mut self, event: &Event<'_>, user: &[u8]) {
+        if self.records.len() == MOST
+            && let Some(oldest) = self.records.pop_front()
+        {
+            self.missing = self.missing.max(Some(self.part(oldest.at)));
+        }
+        let user = Name::new(user);
+        let (at, what, source) = (event.at, event.what, event.peer);
+        self.records.push_back(Record { at, what, source, user });
     }
 
     /// How often each kind of event was there, in the order of
