@@ -14,6 +14,7 @@
 //! the same log can pretend much, but only of itself.
 
 mod accel_ppp;
+mod index;
 mod poptop;
 mod state;
 mod table;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use super::daemon::{self, kernel, pppd, pptpd};
 use super::entry::{Entry, Stamp, Tag};
 use super::event::{Event, Program, Session, What};
+use super::octets::is_same;
 use crate::gateway::tracker::TerminateCause;
 use crate::reason::Phase;
 use table::{Live, Place, Table, Who, cut, flag};
@@ -107,48 +109,41 @@ impl Joiner {
         let at = entry.at.unwrap_or(self.latest);
         if at != self.latest {
             self.latest = at;
-            self.settle(at, tell);
-        }
-        let host_key = match self.host_key {
-            Some(key) if *self.host == *entry.host => key,
-            _ => {
-                self.host.clear();
-                self.host.extend_from_slice(entry.host);
-                let key = self.table.host_key(entry.host);
-                self.host_key = Some(key);
-                key
+            if self.is_due(at) {
+                self.settle(at, tell);
             }
-        };
-        let own_log = entry.tag == Tag::None;
-        let program = match entry.tag {
-            Tag::Of(program) => program,
-            Tag::None => Program::AccelPpp,
-            Tag::Other => return,
-        };
-        let origin = Origin {
-            at,
-            program,
-            host: entry.host,
-            host_key,
-            pid: entry.pid,
-            message: entry.message,
-        };
-        if own_log && let Some(times) = daemon::repeated(entry.message) {
-            self.tell_again(times, &origin, tell);
-            return;
+        }
+        let repeats = entry.message.first() == Some(&b'm');
+        match entry.tag {
+            Tag::Of(Program::Pppd) if !repeats => {
+                self.last = None;
+                self.by_pppd(at, entry, tell);
+            }
+            Tag::Of(Program::Pptpd) if !repeats => {
+                self.last = None;
+                self.by_pptpd(at, entry, tell);
+            }
+            Tag::Other => {}
+            _ => self.perhaps_again(at, entry, tell),
+        }
+    }
+
+    /// Any entry, also one that stands for several.
+    #[inline(never)]
+    fn perhaps_again(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        if entry.tag == Tag::None
+            && let Some(times) = daemon::repeated(entry.message)
+        {
+            return self.tell_again(times, at, entry, tell);
         }
         self.last = None;
-        let repetition = match entry.message.first() {
-            Some(b'm') => daemon::repetition(entry.message),
-            _ => None,
-        };
-        match repetition {
+        match daemon::repetition(entry.message) {
             Some((times, message)) => {
                 for _ in 0..times.min(MOST_REPEATED) {
-                    self.one(&Origin { message, ..origin }, own_log, tell);
+                    self.one(at, &Entry { message, ..*entry }, tell);
                 }
             }
-            None => self.one(&origin, own_log, tell),
+            None => self.one(at, entry, tell),
         }
     }
 
@@ -166,42 +161,87 @@ impl Joiner {
     /// waited long enough by `now`. Entries do the same as they come: this is
     /// for a log in which nothing follows.
     pub fn settle(&mut self, now: Stamp, tell: &mut dyn FnMut(&Event<'_>)) {
-        while let Some(place) = self.waiting.front().copied() {
+        while self.is_due(now) {
+            let Some(place) = self.waiting.pop_front() else { break };
             let slot = self.table.still(place);
             let since = slot.and_then(|slot| self.table.get(slot)?.waits);
-            if since.is_some_and(|since| now.abs_diff(since) < PATIENCE) {
-                break;
-            }
-            self.waiting.pop_front();
             if let (Some(slot), Some(since)) = (slot, since) {
                 self.end_alone(slot, since, tell);
             }
         }
     }
 
-    fn one(&mut self, origin: &Origin<'_>, own_log: bool, tell: &mut Tell<'_>) {
-        match origin.program {
-            Program::Pptpd => {
-                if let Some(said) = pptpd::said(origin.message) {
-                    self.pptpd(said, origin, tell);
-                }
-            }
-            Program::Pppd => {
-                self.pppd_writes = true;
-                if let Some(said) = pppd::said(origin.message) {
-                    self.pppd(said, origin, tell);
-                }
-            }
-            Program::AccelPpp => self.accel_ppp(origin, own_log, tell),
-            Program::Kernel => match kernel::said(origin.message) {
-                Some(kernel::Said::ConntrackFull) => {
-                    self.tell(What::ConntrackFull, None, origin, tell);
-                }
-                Some(kernel::Said::Error) => self.tell(What::KernelError, None, origin, tell),
-                Some(kernel::Said::Boot) => self.end_all(origin, |_| true, tell),
-                None => {}
-            },
+    /// Whether the first that waits has waited long enough, or is gone.
+    #[inline]
+    fn is_due(&self, now: Stamp) -> bool {
+        self.waiting.front().is_some_and(|place| {
+            let live = self.table.get(place.slot).filter(|live| live.birth == place.birth);
+            let since = live.and_then(|live| live.waits);
+            since.is_none_or(|since| now.abs_diff(since) >= PATIENCE)
+        })
+    }
+
+    fn one(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        match entry.tag {
+            Tag::Of(Program::Pppd) => self.by_pppd(at, entry, tell),
+            Tag::Of(Program::Pptpd) => self.by_pptpd(at, entry, tell),
+            Tag::Of(Program::AccelPpp) | Tag::None => self.by_accel_ppp(at, entry, tell),
+            Tag::Of(Program::Kernel) => self.by_kernel(at, entry, tell),
+            Tag::Other => {}
         }
+    }
+
+    #[inline(never)]
+    fn by_pppd(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        self.pppd_writes = true;
+        if let Some(said) = pppd::said(entry.message) {
+            let origin = self.origin(Program::Pppd, at, entry);
+            self.pppd(said, &origin, tell);
+        }
+    }
+
+    #[inline(never)]
+    fn by_pptpd(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        if let Some(said) = pptpd::said(entry.message) {
+            let origin = self.origin(Program::Pptpd, at, entry);
+            self.pptpd(said, &origin, tell);
+        }
+    }
+
+    #[inline(never)]
+    fn by_accel_ppp(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        let origin = self.origin(Program::AccelPpp, at, entry);
+        self.accel_ppp(&origin, entry.tag == Tag::None, tell);
+    }
+
+    #[inline(never)]
+    fn by_kernel(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        let Some(said) = kernel::said(entry.message) else { return };
+        let origin = self.origin(Program::Kernel, at, entry);
+        match said {
+            kernel::Said::ConntrackFull => self.tell(What::ConntrackFull, None, &origin, tell),
+            kernel::Said::Error => self.tell(What::KernelError, None, &origin, tell),
+            kernel::Said::Boot => self.end_all(&origin, |_| true, tell),
+        }
+    }
+
+    /// What an entry tells beside what it says. Most say nothing that matters,
+    /// so this is asked late.
+    #[inline(always)]
+    fn origin<'e>(&mut self, program: Program, at: Stamp, entry: &Entry<'e>) -> Origin<'e> {
+        let host_key = match self.host_key {
+            Some(key) if is_same(&self.host, entry.host) => key,
+            _ => self.another_host(entry.host),
+        };
+        let Entry { host, pid, message, .. } = *entry;
+        Origin { at, program, host, host_key, pid, message }
+    }
+
+    #[inline(never)]
+    fn another_host(&mut self, host: &[u8]) -> u64 {
+        self.host.clear();
+        self.host.extend_from_slice(host);
+        *self.host_key.insert(self.table.host_key(host))
     }
 
     /// The daemon or the host went down under its sessions.
@@ -278,9 +318,9 @@ impl Joiner {
         });
     }
 
-    fn tell_again(&mut self, times: u64, origin: &Origin<'_>, tell: &mut Tell<'_>) {
+    fn tell_again(&mut self, times: u64, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
         let Some(last) = self.last else { return };
-        let origin = Origin { program: last.program, pid: last.pid, ..*origin };
+        let origin = Origin { pid: last.pid, ..self.origin(last.program, at, entry) };
         let slot = last.place.and_then(|place| self.table.still(place));
         for _ in 0..times.min(MOST_REPEATED) {
             self.tell(last.what, slot, &origin, tell);
@@ -339,9 +379,9 @@ impl Joiner {
     /// Where a session is that was given up lately on the host of an entry.
     fn given_up(&self, origin: &Origin<'_>, is: impl Fn(&GivenUp) -> bool) -> Option<usize> {
         self.given_up.iter().position(|session| {
-            session.host_key == origin.host_key
+            is(session)
+                && session.host_key == origin.host_key
                 && origin.at.abs_diff(session.at) < LATE
-                && is(session)
         })
     }
 

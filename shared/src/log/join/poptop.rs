@@ -177,15 +177,23 @@ impl Joiner {
     fn told_already(&mut self, slot: usize, given_up: Option<usize>) {
         let Some(given_up) = given_up else { return };
         self.given_up.remove(given_up);
-        self.calls.retain(|place| place.slot != slot);
+        self.forget_calls(|place| place.slot == slot);
         if let Some(live) = self.table.get_mut(slot) {
             live.flags &= !flag::CALLED;
         }
     }
 
+    /// Mostly one of them, and often none.
+    #[inline]
+    fn forget_calls(&mut self, of: impl Fn(&Place) -> bool) {
+        while let Some(at) = self.calls.iter().position(&of) {
+            self.calls.remove(at);
+        }
+    }
+
     /// The call has its pppd.
     fn bind_ppp(&mut self, slot: usize, ppp: u32) {
-        self.calls.retain(|place| place.slot != slot);
+        self.forget_calls(|place| place.slot == slot);
         if let Some(live) = self.table.get_mut(slot) {
             live.session.ppp_pid = Some(ppp);
         }
@@ -195,7 +203,7 @@ impl Joiner {
     /// Gives the control connection of one session to another, and the other's
     /// back, if it had a wrong one.
     fn move_control(&mut self, from: usize, to: usize) {
-        self.calls.retain(|place| place.slot != from && place.slot != to);
+        self.forget_calls(|place| place.slot == from || place.slot == to);
         let (given, back) = (self.take_control(from), self.take_control(to));
         let emptied = back.is_none()
             && self.table.get(from).is_some_and(|live| live.session.ppp_pid.is_none());

@@ -1,12 +1,13 @@
 //! The sessions that are going on, by their processes and interfaces.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::DefaultHashBuilder;
 
+use super::index::Index;
 use crate::gateway::tracker::TerminateCause;
 use crate::log::daemon::pptpd::ControlEnd;
 use crate::log::entry::Stamp;
@@ -183,31 +184,11 @@ pub(super) struct Place {
 /// 2^64 by the golden ratio, odd.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Keys of [`Table`] are hashes already.
-#[derive(Debug, Default)]
-struct Mixed(u64);
-
-impl Hasher for Mixed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = self.0 << 8 | u64::from(*octet);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Table {
     slots: Vec<Option<Live>>,
     free: Vec<usize>,
-    index: HashMap<u64, usize, BuildHasherDefault<Mixed>>,
+    index: Index,
     /// By age; those that are gone may still be in it.
     order: VecDeque<Place>,
     births: u64,
@@ -216,10 +197,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    #[inline]
     pub(super) fn get(&self, slot: usize) -> Option<&Live> {
         self.slots.get(slot)?.as_ref()
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Live> {
         self.slots.get_mut(slot)?.as_mut()
     }
@@ -250,6 +233,7 @@ impl Table {
 
     /// Host keys are hashes under a secret of this table, so nobody who writes
     /// into a log can aim at a key.
+    #[inline(always)]
     fn key(&self, host: u64, who: Who<'_>) -> u64 {
         let who = match who {
             Who::Control(pid) => 1 << 32 | u64::from(pid),
@@ -260,8 +244,9 @@ impl Table {
         (product >> 64) as u64 ^ product as u64
     }
 
+    #[inline]
     pub(super) fn find(&self, host: u64, who: Who<'_>) -> Option<usize> {
-        self.index.get(&self.key(host, who)).copied()
+        self.index.get(self.key(host, who))
     }
 
     /// Makes a session; the oldest makes room.
@@ -304,9 +289,7 @@ impl Table {
     /// Undoes [`Table::enter`].
     fn leave(&mut self, slot: usize) {
         for key in self.keys(slot).into_iter().flatten() {
-            if self.index.get(&key) == Some(&slot) {
-                self.index.remove(&key);
-            }
+            self.index.remove(key, slot);
         }
     }
 
@@ -322,9 +305,7 @@ impl Table {
     pub(super) fn unbind(&mut self, slot: usize, who: Who<'_>) {
         if let Some(live) = self.get(slot) {
             let key = self.key(live.host_key, who);
-            if self.index.get(&key) == Some(&slot) {
-                self.index.remove(&key);
-            }
+            self.index.remove(key, slot);
         }
     }
 
