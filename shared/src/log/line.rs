@@ -21,9 +21,8 @@ use super::event::Program;
 use super::octets::{behind, front, leading};
 use stamp::Stamps;
 
-/// Octets that are searched for line ends at once. Lines are too short for what
-/// a search of its own for each would cost to begin.
-const CHUNK: usize = 64;
+/// Octets that are searched for a line end at once.
+const CHUNK: usize = 128;
 /// Octets that are compared at once.
 const PART: usize = 16;
 
@@ -53,21 +52,11 @@ impl Lines {
     /// Tells the entries of a block of whole lines, each ended by LF, that one
     /// of the understood programs wrote, or syslogd to count the one before.
     pub fn split<'a>(&mut self, block: &'a [u8], take: &mut dyn FnMut(&Entry<'a>)) {
-        let (mut start, mut at) = (0, 0);
-        let mut last = [0; CHUNK];
-        while let Some(rest @ [_, ..]) = block.get(at..) {
-            let chunk = rest.first_chunk().unwrap_or_else(|| {
-                last[..rest.len()].copy_from_slice(rest);
-                &last
-            });
-            let mut ends = line_ends(chunk);
-            while ends != 0 {
-                let end = at + ends.trailing_zeros() as usize;
-                self.told = self.line(&block[start..end], take).is_some();
-                start = end + 1;
-                ends &= ends - 1;
-            }
-            at += CHUNK;
+        let mut rest = block;
+        while let Some(end) = line_end(rest) {
+            let (line, behind) = (&rest[..end], &rest[end + 1..]);
+            self.told = self.line(line, take).is_some();
+            rest = behind;
         }
     }
 
@@ -184,15 +173,30 @@ impl Lines {
 /// What stands behind a stamp: host, tag, process and message.
 type BehindStamp<'a> = (&'a [u8], Tag, Option<u32>, &'a [u8]);
 
+/// Where the first LF is.
+#[inline(always)]
+fn line_end(octets: &[u8]) -> Option<usize> {
+    // Nearly every line ends within, and where it does is no branch that the
+    // processor would have to guess.
+    if let Some(chunk) = octets.first_chunk() {
+        let ends = line_ends(chunk);
+        if ends != 0 {
+            return Some(ends.trailing_zeros() as usize);
+        }
+    }
+    memchr(b'\n', octets)
+}
+
 /// A bit for each LF, the lowest for the first octet.
-#[inline]
-fn line_ends(chunk: &[u8; CHUNK]) -> u64 {
+#[inline(always)]
+fn line_ends(chunk: &[u8; CHUNK]) -> u128 {
     let end = u8x16::splat(b'\n');
     let (parts, _) = chunk.as_chunks::<PART>();
-    parts
-        .iter()
-        .rev()
-        .fold(0, |ends, part| ends << PART | u64::from(u8x16::new(*part).simd_eq(end).to_bitmask()))
+    let ends = |part: &[u8; PART]| u64::from(u8x16::new(*part).simd_eq(end).to_bitmask());
+    let half =
+        |parts: &[[u8; PART]]| parts.iter().rev().fold(0, |found, part| found << PART | ends(part));
+    let (front, back) = parts.split_at(parts.len() / 2);
+    u128::from(half(back)) << 64 | u128::from(half(front))
 }
 
 /// Octets up to a blank, and what stands behind it.

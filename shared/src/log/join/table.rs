@@ -246,7 +246,7 @@ impl Table {
 
     #[inline]
     pub(super) fn find(&self, host: u64, who: Who<'_>) -> Option<usize> {
-        self.index.get(self.key(host, who))
+        self.index.get(self.key(host, who)).map(|slot| slot as usize)
     }
 
     /// Makes a session; the oldest makes room.
@@ -282,14 +282,14 @@ impl Table {
     /// Lets a session be found by all that it is known by.
     fn enter(&mut self, slot: usize) {
         for key in self.keys(slot).into_iter().flatten() {
-            self.index.insert(key, slot);
+            self.index.insert(key, slot as u32);
         }
     }
 
     /// Undoes [`Table::enter`].
     fn leave(&mut self, slot: usize) {
         for key in self.keys(slot).into_iter().flatten() {
-            self.index.remove(key, slot);
+            self.index.remove(key, slot as u32);
         }
     }
 
@@ -297,7 +297,7 @@ impl Table {
     pub(super) fn bind(&mut self, slot: usize, who: Who<'_>) {
         if let Some(live) = self.get(slot) {
             let key = self.key(live.host_key, who);
-            self.index.insert(key, slot);
+            self.index.insert(key, slot as u32);
         }
     }
 
@@ -305,7 +305,7 @@ impl Table {
     pub(super) fn unbind(&mut self, slot: usize, who: Who<'_>) {
         if let Some(live) = self.get(slot) {
             let key = self.key(live.host_key, who);
-            self.index.remove(key, slot);
+            self.index.remove(key, slot as u32);
         }
     }
 
