@@ -395,6 +395,7 @@ impl Joiner {
         }
     }
 
+    #[inline(always)]
     fn find(&self, origin: &Origin<'_>, who: Who<'_>) -> Option<usize> {
         self.table.find(origin.host_key, who)
     }

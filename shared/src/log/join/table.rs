@@ -244,7 +244,7 @@ impl Table {
         (product >> 64) as u64 ^ product as u64
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, host: u64, who: Who<'_>) -> Option<usize> {
         self.index.get(self.key(host, who)).map(|slot| slot as usize)
     }
