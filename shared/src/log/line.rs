@@ -9,6 +9,10 @@
 //! of RFC 3164 or RFC 3339, or the whole header of RFC 5424; BusyBox has
 //! `FACILITY.SEVERITY` in front of the tag; accel-ppp's `log_file` writes
 //! `[STAMP]: LEVEL: MESSAGE` without host and tag.
+//!
+//! A line is so short that calls and copies would be most of the work: what
+//! nearly every line goes through is inlined as a whole, and what few do is
+//! kept out of it.
 
 mod stamp;
 
@@ -25,9 +29,9 @@ use stamp::Stamps;
 const CHUNK: usize = 128;
 /// Octets that are compared at once.
 const PART: usize = 16;
-
 /// Digits of the number of a process at most.
 const LONGEST_PID: usize = 10;
+
 type Take<'a, 't> = dyn FnMut(&Entry<'a>) + 't;
 
 /// Splits lines, and keeps what the reading of their stamps needs.
@@ -132,6 +136,7 @@ impl Lines {
         Some(())
     }
 
+    /// The same with a stamp that is not like the one before.
     #[inline(never)]
     fn with_new_stamp<'a>(&mut self, line: &'a [u8], take: &mut Take<'a, '_>) -> Option<()> {
         let (stamp, rest) = stamp::written(line)?;

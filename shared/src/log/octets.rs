@@ -99,7 +99,7 @@ mod tests {
         let octets: Vec<u8> = (0..40).collect();
         for length in 0..=octets.len() {
             let same = &octets[..length];
-            assert!(is_same(same, &same.to_vec()));
+            assert!(is_same(same, &octets.clone()[..length]));
             assert_eq!(behind(&octets, same), Some(&octets[length..]));
             for place in 0..length {
                 let mut other = same.to_vec();

@@ -117,15 +117,15 @@ impl Window {
         }
     }
 
+    /// To a part behind the last one.
     #[inline(never)]
     fn move_on(&mut self, to: i64) {
-        let last = *self.last.get_or_insert(to);
+        let Some(last) = self.last.replace(to) else { return };
         let parts = self.buckets.len() as i64;
         for part in to.saturating_sub(parts).max(last) + 1..=to {
             let place = self.place(part);
             self.buckets[place] = [0; What::KINDS];
         }
-        self.last = Some(to);
         while self.records.front().is_some_and(|record| !self.covers(self.part(record.at))) {
             self.records.pop_front();
         }
@@ -149,6 +149,7 @@ impl Window {
         }
     }
 
+    /// Keeps whose it was; of too many the oldest goes.
     #[inline(never)]
     fn keep(&mut self, event: &Event<'_>, user: &[u8]) {
         if self.records.len() == MOST

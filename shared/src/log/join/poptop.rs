@@ -186,8 +186,10 @@ impl Joiner {
     /// Mostly one of them, and often none.
     #[inline]
     fn forget_calls(&mut self, of: impl Fn(&Place) -> bool) {
-        while let Some(at) = self.calls.iter().position(&of) {
-            self.calls.remove(at);
+        let mut from = 0;
+        while let Some(at) = self.calls[from..].iter().position(&of) {
+            from += at;
+            self.calls.remove(from);
         }
     }
 

@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::log::entry::Stamp;
-use crate::log::octets::eight;
+use crate::log::octets::{eight, is_same};
 
 /// Octets of a stamp of RFC 3164, and the blank behind it.
 const TRADITIONAL: usize = 16;
@@ -211,15 +211,17 @@ impl Minute {
     /// A stamp of this minute, with the same offset.
     #[inline]
     fn read(&self, stamp: &[u8; PRECISE]) -> Option<Stamp> {
-        let [.., b':', a, b, b'.', c, d, e, f, g, h, _, _, _, _, _, _, _] = *stamp else {
-            return None;
-        };
-        if stamp[..16] != self.text || stamp[26..] != self.offset {
+        if stamp[..16] != self.text
+            || (stamp[16], stamp[19]) != (b':', b'.')
+            || !is_same(&stamp[26..], &self.offset)
+        {
             return None;
         }
-        // Seconds and what is behind them are microseconds as they stand; a
-        // leap second counts as one more.
-        let micros = Stamp::from(eight([a, b, c, d, e, f, g, h])?);
+        // Seconds and what is behind them, without the point, are microseconds
+        // as they stand; a leap second counts as one more.
+        let mut digits = *stamp[18..].first_chunk()?;
+        (digits[1], digits[0]) = (digits[0], stamp[17]);
+        let micros = Stamp::from(eight(digits)?);
         (micros < 61 * SECOND).then(|| self.at + micros)
     }
 }
