@@ -31,7 +31,7 @@ use super::event::{Event, Program, Session, What};
 use super::octets::is_same;
 use crate::gateway::tracker::TerminateCause;
 use crate::reason::Phase;
-use table::{Live, Place, Table, Who, cut, flag};
+use table::{Live, MOST, Place, Table, Who, cut, flag};
 
 /// Time that an entry of the other process may come later, microseconds.
 const PATIENCE: u64 = 5_000_000;
@@ -65,6 +65,13 @@ struct Last {
     place: Option<Place>,
 }
 
+/// A session that waits, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    place: Place,
+    since: Stamp,
+}
+
 /// A session that is told already, of which entries may yet come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct GivenUp {
@@ -90,8 +97,9 @@ pub struct Joiner {
     latest: Stamp,
     /// Calls whose pppd is not known.
     calls: Vec<Place>,
-    /// Sessions that wait for the entries of another process.
-    waiting: VecDeque<Place>,
+    /// Sessions that wait for the entries of another process, by how long; some
+    /// may be gone.
+    waiting: VecDeque<Waiting>,
     /// Sessions of a pppd that were told although not all had spoken.
     given_up: VecDeque<GivenUp>,
     /// Connections of accel-ppp without an interface.
@@ -105,14 +113,25 @@ pub struct Joiner {
 
 impl Joiner {
     /// Takes the next entry, and tells what it means.
+    #[inline]
     pub fn take(&mut self, entry: &Entry<'_>, tell: &mut dyn FnMut(&Event<'_>)) {
         let at = entry.at.unwrap_or(self.latest);
-        if at != self.latest {
-            self.latest = at;
-            if self.is_due(at) {
-                self.settle(at, tell);
-            }
+        self.latest = at;
+        if self.is_due(at) {
+            return self.settle_and_take(at, entry, tell);
         }
+        self.heed(at, entry, tell);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_and_take(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
+        self.settle(at, tell);
+        self.heed(at, entry, tell);
+    }
+
+    #[inline(always)]
+    fn heed(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
         let repeats = entry.message.first() == Some(&b'm');
         match entry.tag {
             Tag::Of(Program::Pppd) if !repeats => {
@@ -152,7 +171,7 @@ impl Joiner {
         self.table.iter().filter(|live| !live.has(flag::FOREIGN)).map(|live| &live.session)
     }
 
-    /// Whether an end waits for the entries of another process.
+    /// Whether an end waits for the entries of another process, or lately did.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -162,23 +181,17 @@ impl Joiner {
     /// for a log in which nothing follows.
     pub fn settle(&mut self, now: Stamp, tell: &mut dyn FnMut(&Event<'_>)) {
         while self.is_due(now) {
-            let Some(place) = self.waiting.pop_front() else { break };
-            let slot = self.table.still(place);
-            let since = slot.and_then(|slot| self.table.get(slot)?.waits);
-            if let (Some(slot), Some(since)) = (slot, since) {
-                self.end_alone(slot, since, tell);
+            let Some(first) = self.waiting.pop_front() else { break };
+            if let Some(slot) = self.table.still(first.place) {
+                self.end_alone(slot, first.since, tell);
             }
         }
     }
 
-    /// Whether the first that waits has waited long enough, or is gone.
+    /// Whether the first that waits has waited long enough.
     #[inline]
     fn is_due(&self, now: Stamp) -> bool {
-        self.waiting.front().is_some_and(|place| {
-            let live = self.table.get(place.slot).filter(|live| live.birth == place.birth);
-            let since = live.and_then(|live| live.waits);
-            since.is_none_or(|since| now.abs_diff(since) >= PATIENCE)
-        })
+        self.waiting.front().is_some_and(|first| now.abs_diff(first.since) >= PATIENCE)
     }
 
     fn one(&mut self, at: Stamp, entry: &Entry<'_>, tell: &mut Tell<'_>) {
@@ -391,7 +404,15 @@ impl Joiner {
             && live.waits.is_none()
         {
             live.waits = Some(at);
-            self.waiting.push_back(self.table.place(slot));
+            while self
+                .waiting
+                .pop_front_if(|first| self.table.still(first.place).is_none())
+                .is_some()
+            {}
+            if self.waiting.len() >= 2 * MOST {
+                self.waiting.retain(|waiting| self.table.still(waiting.place).is_some());
+            }
+            self.waiting.push_back(Waiting { place: self.table.place(slot), since: at });
         }
     }
 

@@ -108,8 +108,8 @@ impl Joiner {
         if live.has(flag::CALLED) && live.session.ppp_pid.is_none() {
             // pptpctrl ends right behind its pppd: the last one of which
             // nobody knows whose it was.
-            let loose = self.waiting.iter().rev().find_map(|place| {
-                let at = self.table.still(*place)?;
+            let loose = self.waiting.iter().rev().find_map(|waiting| {
+                let at = self.table.still(waiting.place)?;
                 let live = self.table.get(at)?;
                 let fits = live.session.control_pid.is_none()
                     && live.host_key == origin.host_key

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::table::{Live, MOST, Place};
-use super::{GivenUp, Joiner, Last, MOST_LOOSE};
+use super::{GivenUp, Joiner, Last, MOST_LOOSE, Waiting};
 use crate::gateway::session::{AuthMethod, Encryption};
 use crate::gateway::tracker::TerminateCause;
 use crate::log::daemon::pptpd::ControlEnd;
@@ -81,7 +81,7 @@ impl Joiner {
         }
         put_places(&mut writer, self.calls.iter().filter_map(at));
         put_places(&mut writer, self.nameless.iter().filter_map(at));
-        put_places(&mut writer, self.waiting.iter().filter_map(at));
+        put_places(&mut writer, self.waiting.iter().filter_map(|waiting| at(&waiting.place)));
         writer.u32(u32::try_from(self.given_up.len()).unwrap_or(u32::MAX));
         for session in &self.given_up {
             put_given_up(&mut writer, session);
@@ -125,7 +125,11 @@ fn read(reader: &mut Reader<'_>) -> WireResult<Option<Joiner>> {
     let Some(calls) = places(reader, &place)? else { return Ok(None) };
     let Some(nameless) = places(reader, &place)? else { return Ok(None) };
     let Some(waiting) = places(reader, &place)? else { return Ok(None) };
-    (joiner.calls, joiner.nameless, joiner.waiting) = (calls, nameless, waiting.into());
+    (joiner.calls, joiner.nameless) = (calls, nameless);
+    let since = |place: Place| joiner.table.get(place.slot)?.waits;
+    let waiting = waiting.into_iter();
+    joiner.waiting =
+        waiting.filter_map(|place| Some(Waiting { place, since: since(place)? })).collect();
     let count = reader.u32()?;
     if count as usize > MOST_LOOSE {
         return Ok(None);
