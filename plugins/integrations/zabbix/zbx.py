@@ -65,7 +65,7 @@ class Template:
         item = {"uuid": uuid(self.name, "item", key), "name": name} | self._type(kind) | {"key": key}
         item |= {field: more.pop(field) for field in ("snmp_oid",) if field in more}
         item |= self._delay(kind, delay)
-        item["history"] = history
+        item |= self._unless_7("history", history, "31d")
         if value in ("TEXT", "CHAR"):
             item["trends"] = "0"
         if value != "UNSIGNED":
@@ -88,7 +88,8 @@ class Template:
         return item
 
     def rule(self, key, name, kind, *, master=None, delay=None, steps=(), conditions=(), description, **more):
-        """A discovery rule; what it finds goes when it is gone for a week."""
+        """A discovery rule; what it finds goes when it is gone for a week. 7.0
+        disables it at once."""
         rule = {"uuid": uuid(self.name, "rule", key), "name": name} | self._type(kind) | {"key": key}
         rule |= {field: more.pop(field) for field in ("snmp_oid",) if field in more}
         rule |= self._delay(kind, delay)
@@ -100,7 +101,7 @@ class Template:
                     for letter, (macro, operator, value) in zip("ABCDEF", conditions)
                 ],
             }
-        rule |= {"lifetime": "7d", "description": description} | more
+        rule |= self._unless_7("lifetime", "7d", "7d") | {"description": description} | more
         rule |= {"item_prototypes": [], "trigger_prototypes": [], "graph_prototypes": []}
         if master:
             rule["master_item"] = {"key": master}
@@ -113,6 +114,10 @@ class Template:
 
     def _type(self, kind):
         return {} if kind == "ZABBIX_PASSIVE" else {"type": kind}
+
+    def _unless_7(self, field, value, default):
+        """A field with a default that only 7.0 has."""
+        return {} if self.is_7 and value == default else {field: value}
 
     def _delay(self, kind, delay):
         if kind == "DEPENDENT":
