@@ -23,24 +23,25 @@ PHASES = [
     ("data", "6D4C41"),
 ]
 
-TIMEOUT = {"6.0": "2.5", "7.0": "10"}
+TIMEOUT = {"6.0": "2.5", "7.0": "10", "7.0 agent": "2.5"}
 TIMEOUT_WHY = {
     "6.0": "Deadline of a check in seconds. Keep it half a second below Timeout in the configuration of "
     "the server, the proxy or the agent that runs the check (3 or 4 by default): what runs longer "
     "is killed and gives no reason. 10 tells more about a gateway that is slow.",
     "7.0": "Deadline of a check in seconds. Keep it below the timeout that Zabbix gives the item, for what "
     "runs longer is killed and gives no reason.",
+    "7.0 agent": "Deadline of a check in seconds. Keep it half a second below the timeout of agent items "
+    "(3 s by default: Administration, General, Timeouts, or those of the proxy), and below Timeout of "
+    "an agent older than 7.0: what runs longer is killed and gives no reason. 10 tells more about a "
+    "gateway that is slow.",
 }
 
 
 def common(version, name, description, agent=False):
     """The template, and what all of them have."""
     t = Template(version, name, description)
-    why = TIMEOUT_WHY[version]
-    deadline = "2.5" if agent else TIMEOUT[version]
-    if agent:
-        why = TIMEOUT_WHY["6.0"]
-    t.macro("{$PPTP.TIMEOUT}", deadline, why)
+    kind = f"{version} agent" if t.is_7 and agent else version
+    t.macro("{$PPTP.TIMEOUT}", TIMEOUT[kind], TIMEOUT_WHY[kind])
     if t.is_7 and not agent:
         t.macro(
             "{$PPTP.ITEM.TIMEOUT}",

@@ -200,7 +200,10 @@ class Template:
             field("INTEGER", "show.0" if self.is_7 else "show", "2"),
             field("INTEGER", "value_size", str(size)),
         ]
-        if not self.is_7:
+        if self.is_7:
+            # Otherwise a whole number gets two.
+            fields.insert(0, field("INTEGER", "decimal_places", "0"))
+        else:
             fields.insert(0, field("INTEGER", "adv_conf", "1"))
         return self._widget("item" if self.is_7 else "ITEM", x, y, width, height, fields, title)
 
