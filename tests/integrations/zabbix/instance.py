@@ -1,13 +1,13 @@
 """A Zabbix of our own: PostgreSQL, server, front end and agents, all in one
-directory and in the namespaces that `run` has made.
+directory and in the namespaces that `run` has made. Its programs are those of
+this machine, or of another Debian in a directory.
 """
 
-import glob
 import gzip
+import http.cookiejar
 import json
 import os
 import pathlib
-import pwd
 import re
 import subprocess
 import time
@@ -72,21 +72,47 @@ class Refused(Exception):
 
 
 class Instance:
-    def __init__(self, directory):
-        self.at = pathlib.Path(directory)
-        self.user = pwd.getpwnam("zabbix")
+    def __init__(self, directory, version, root):
+        """Zabbix `version` as installed in the Debian at `root`."""
+        self.at, self.version, self.root = pathlib.Path(directory), version, pathlib.Path(root)
+        users = (line.split(":") for line in (self.root / "etc/passwd").read_text().splitlines())
+        self.uid, self.gid = next((int(user[2]), int(user[3])) for user in users if user[0] == "zabbix")
         self.token = None
+        os.chmod(self.at, 0o755)
+        os.chown(self.at, self.uid, self.gid)
+
+    def enter(self):
+        """Lets the other Debian be read, and have our directory at its place."""
+        if self.root == pathlib.Path("/"):
+            return
+        mount = lambda *words: subprocess.run(["mount", *words], check=True)
+        mount("--bind", self.root, self.root)
+        mount("-o", "remount,bind,ro", self.root)
+        mount("-t", "proc", "proc", self.root / "proc")
+        mount("--bind", "/dev", self.root / "dev")
+        for place in ("dev/shm", "tmp"):
+            mount("-t", "tmpfs", "tmpfs", self.root / place)
+        there = self.inside(self.at)
+        there.mkdir()
+        mount("--bind", self.at, there)
+
+    def inside(self, path):
+        """Where we find what the programs call `path`."""
+        return self.root / str(path).lstrip("/")
+
+    def command(self, *command):
+        return ["chroot", self.root, *command]
 
     def as_zabbix(self, *command):
-        return [
+        return self.command(
             "setpriv",
-            f"--reuid={self.user.pw_uid}",
-            f"--regid={self.user.pw_gid}",
+            f"--reuid={self.uid}",
+            f"--regid={self.gid}",
             "--clear-groups",
             "env",
             f"HOME={self.at}",
-            *map(str, command),
-        ]
+            *command,
+        )
 
     def start(self, name, *command, **more):
         """A child, which ends with the namespace of processes."""
@@ -107,12 +133,15 @@ class Instance:
         path = self.at / name
         path.write_text(text.replace("{at}", str(self.at)))
         path.chmod(mode)
-        os.chown(path, 0, self.user.pw_gid)
+        os.chown(path, 0, self.gid)
         return path
 
     def database(self):
-        bin = pathlib.Path(sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))[-1]).parent
-        run = lambda *command: subprocess.run(self.as_zabbix(*command), check=True, stdout=subprocess.DEVNULL)
+        found = sorted(self.inside("usr/lib/postgresql").glob("*/bin/initdb"))[-1]
+        bin = pathlib.Path("/") / found.parent.relative_to(self.root)
+        run = lambda *command: subprocess.run(
+            list(map(str, self.as_zabbix(*command))), check=True, stdout=subprocess.DEVNULL
+        )
         run(bin / "initdb", "-D", self.at / "data", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
         self.start(
             "postgres",
@@ -134,7 +163,8 @@ class Instance:
                 "max_connections=200",
             ),
         )
-        wait(20, lambda: subprocess.run([bin / "pg_isready", "-q", "-h", self.at]).returncode == 0)
+        ready = self.command(bin / "pg_isready", "-q", "-h", self.at)
+        wait(20, lambda: subprocess.run(ready).returncode == 0)
         run(bin / "createdb", "-h", self.at, "zabbix")
         fill = subprocess.Popen(
             self.as_zabbix(bin / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.at, "zabbix"),
@@ -144,7 +174,7 @@ class Instance:
         # Keys are not checked: some of the data is left out.
         fill.stdin.write(b"set session_replication_role = replica;\n")
         for part in ("schema", "data"):
-            with gzip.open(f"/usr/share/zabbix-server-pgsql/{part}.sql.gz") as text:
+            with gzip.open(self.inside(f"usr/share/zabbix-server-pgsql/{part}.sql.gz")) as text:
                 fill.stdin.writelines(without_templates(text))
         # Without statistics the front end's queries take seconds each.
         fill.stdin.write(b"analyze;\n")
@@ -153,14 +183,19 @@ class Instance:
             raise RuntimeError("the schema of Zabbix could not be loaded")
 
     def server(self):
-        self.start("zabbix_server", "zabbix_server", "-f", "-c", self.own("server.conf", SERVER))
+        conf = self.own("server.conf", SERVER)
+        self.start("zabbix_server", *self.command("zabbix_server", "-f", "-c", conf))
 
     def front_end(self):
         """The directory of its configuration is ours in this namespace."""
         etc = self.at / "etc"
         etc.mkdir()
         self.own("etc/zabbix.conf.php", FRONT_END)
-        subprocess.run(["mount", "--bind", etc, "/etc/zabbix"], check=True)
+        subprocess.run(["mount", "--bind", etc, self.inside("etc/zabbix")], check=True)
+        # For others than programs it has no word without a language.
+        (self.at / "locale").mkdir()
+        language = self.command("localedef", "-i", "en_US", "-f", "UTF-8", self.at / "locale/en_US.UTF-8")
+        subprocess.run(language, check=True)
         settings = {
             "memory_limit": "512M",
             "post_max_size": "16M",
@@ -178,7 +213,7 @@ class Instance:
                 "-t",
                 "/usr/share/zabbix",
             ),
-            env=os.environ | {"PHP_CLI_SERVER_WORKERS": "4"},
+            env=os.environ | {"PHP_CLI_SERVER_WORKERS": "4", "LOCPATH": str(self.at / "locale")},
         )
         wait(20, self.login)
 
@@ -191,16 +226,33 @@ class Instance:
 
     def login(self):
         try:
-            self.token = self.api("user.login", {"user": "Admin", "password": "zabbix"})
+            self.token = self.api("user.login", {"username": "Admin", "password": "zabbix"})
         except OSError:
             return False
         return True
 
+    def browser(self):
+        """What fetches a page as somebody who has logged in."""
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+
+        def fetch(page, body=None, kind="application/x-www-form-urlencoded"):
+            request = urllib.request.Request(
+                f"{URL}/{page}", body and body.encode(), {"Content-Type": kind} if body else {}
+            )
+            with opener.open(request, timeout=60) as reply:
+                return reply.read()
+
+        fetch("index.php", "name=Admin&password=zabbix&enter=Sign+in")
+        return fetch
+
     def api(self, method, params):
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "auth": self.token}
-        request = urllib.request.Request(
-            f"{URL}/api_jsonrpc.php", json.dumps(body).encode(), {"Content-Type": "application/json-rpc"}
-        )
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        headers = {"Content-Type": "application/json-rpc"}
+        if self.version == "6.0":
+            body["auth"] = self.token
+        elif self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        request = urllib.request.Request(f"{URL}/api_jsonrpc.php", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=60) as reply:
             answer = json.load(reply)
         if "error" in answer:
@@ -209,8 +261,8 @@ class Instance:
 
 
 TEMPLATES = re.compile(
-    rb"INSERT INTO (hosts|items|triggers|functions|graphs|dashboard|widget|valuemap|hostmacro|host_tag|interface|"
-    rb"lld_|sysmap|trigger_|graphs_|item_|hosts_|valuemap_|dashboard_|widget_|host_discovery|group_prototype)"
+    rb"INSERT INTO (hosts|items|triggers|functions|graphs|dashboard|widget|valuemap|hostmacro|interface|"
+    rb"lld_|sysmap|trigger_|graphs_|item_|hosts_|valuemap_|dashboard_|widget_|host_|hgset|group_prototype)"
 )
 
 
@@ -220,7 +272,7 @@ def without_templates(text):
     keep = True
     for line in text:
         # Other lines go on with a text that has line breaks.
-        if line.startswith((b"INSERT INTO ", b"COMMIT;")):
+        if line.startswith((b"INSERT INTO ", b"DELETE FROM ", b"COMMIT;")):
             keep = not TEMPLATES.match(line)
         if keep:
             yield line
