@@ -67,14 +67,14 @@ fn one_line_has_the_counts_and_every_other_line_a_target_that_is_not_well() {
     assert_eq!(
         lines[0],
         "PPTP CONTROL CRITICAL - 1 of 4 gateways ok, 1 critical: 127.0.0.9 [connect/refused], \
-         1 warning: slow [done/threshold], 1 unknown: 127.0.0.1 [resolve/local]"
+         1 warning: slow [done/threshold], 1 unknown: wrong [resolve/local]"
     );
     assert_eq!(
         lines[1],
         "127.0.0.9 CRITICAL - 127.0.0.9:1723 refuses TCP connections [connect/refused]"
     );
     assert!(lines[2].starts_with("slow WARNING - time is "), "{}", lines[2]);
-    assert!(lines[3].starts_with("127.0.0.1 UNKNOWN - line 5, column 27: invalid value '5x'"));
+    assert!(lines[3].starts_with("wrong UNKNOWN - line 5, column 27: invalid value '5x'"));
     let counts = "| 'targets'=4;;;0 'ok'=1;;;0;4 'warning'=1;;;0 'critical'=1;;;0 'unknown'=1;;;0";
     assert!(lines[3].contains(counts), "{}", lines[3]);
     assert_eq!(lines[4..], ["2"]);

@@ -124,7 +124,7 @@ pub fn literal(host: &str) -> Option<IpAddr> {
 /// What an operator calls the target: `vpn.example.net:1723`.
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.hostname.contains(':') {
+        if self.hostname.contains(':') && !self.hostname.starts_with('[') {
             write!(f, "[{}]:{}", self.hostname, self.port)
         } else {
             write!(f, "{}:{}", self.hostname, self.port)
@@ -507,8 +507,10 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_stands_in_brackets() {
-        let target = parse("-H 2001:db8::1 -6").unwrap().target;
-        assert_eq!(target.to_string(), "[2001:db8::1]:1723");
+        for given in ["2001:db8::1", "[2001:db8::1]"] {
+            let target = parse(&format!("-H {given} -6")).unwrap().target;
+            assert_eq!(target.to_string(), "[2001:db8::1]:1723");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! with line and column, and the rest is read on.
 
 use clap::Command;
+use pptp_probe::cli::literal;
 
 use super::table;
 
@@ -231,6 +232,11 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), String>
         Ok(0) | Err(_) => Err(format!("'{port}' is no port from 1 to 65535")),
         Ok(port) => Ok(port),
     });
+    // Brackets are only there for the port.
+    let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) if literal(address).is_some() => address.to_owned(),
+        _ => host,
+    };
     if host.is_empty() {
         return Err("there is no host".into());
     }
@@ -271,7 +277,7 @@ mod tests {
             [
                 (3, 3, "192.0.2.1", None),
                 (4, 1, "vpn", Some(1724)),
-                (5, 1, "[2001:db8::1]", Some(99)),
+                (5, 1, "2001:db8::1", Some(99)),
                 (6, 1, "2001:db8::2", None),
             ]
         );

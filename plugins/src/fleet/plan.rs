@@ -87,27 +87,35 @@ impl<C: Run> Plan<C> {
                 Err(mistake) => return wrong(mistake),
             };
             let words: Vec<Word> = defaults.iter().cloned().chain(words).collect();
-            let setting = match planner.setting(&words) {
-                Ok(setting) => setting,
+            let (setting, mistake) = match planner.setting(&words) {
+                Ok(setting) => (setting, None),
                 Err(what) => {
                     let at = blamed(&words, &what).unwrap_or(at);
-                    return Target { shown, ..wrong(Mistake { at, what }) };
+                    (base.clone(), Some(Mistake { at, what }))
                 }
             };
             let aim = Aim { host, port, setting };
             let args = aim.args();
-            if let Err(what) = args.validate() {
-                return Target { shown, ..wrong(Mistake { at, what }) };
-            }
             let label = name.clone().unwrap_or_else(|| args.target());
             if !seen.insert(label.clone()) {
-                let what = format!("{shown} stands there twice; tell them apart by a name");
+                let what = match &name {
+                    Some(name) => format!("the name {name} stands there twice"),
+                    None => format!("{shown} stands there twice; tell them apart by a name"),
+                };
                 return Target { shown, ..wrong(Mistake { at, what }) };
             }
+            let mistake =
+                mistake.or_else(|| args.validate().err().map(|what| Mistake { at, what }));
             let monitored = name.clone().unwrap_or_else(|| aim.host.clone());
-            Target { label, shown: name.unwrap_or(shown), monitored, aim: Ok(aim) }
+            let shown = name.unwrap_or(shown);
+            match mistake {
+                None => Target { label, shown, monitored, aim: Ok(aim) },
+                // It keeps its name, so that its items and series say so.
+                Some(mistake) => Target { label, shown, monitored, ..wrong(mistake) },
+            }
         });
-        Ok(Self { base, targets: targets.collect(), is_list: true })
+        let targets = targets.collect();
+        Ok(Self { base, targets, is_list: true })
     }
 
     /// The host of the command line.

@@ -286,7 +286,7 @@ mod tests {
             texts(&entries[0].words),
             ["--expect-reject", "--threshold=lcp_time=1/2", "--threshold=auth_time=/3"]
         );
-        assert_eq!((entries[1].host.as_str(), entries[1].port), ("[2001:db8::1]", Some(99)));
+        assert_eq!((entries[1].host.as_str(), entries[1].port), ("2001:db8::1", Some(99)));
         assert_eq!(
             texts(&entries[1].words),
             ["--auth-method=pap,chap", "--mppe=128", "--warning=0.5"]
