@@ -81,6 +81,32 @@ fn one_line_has_the_counts_and_every_other_line_a_target_that_is_not_well() {
 }
 
 #[test]
+fn a_mistake_keeps_its_name_and_takes_none_from_a_target_that_is_probed() {
+    let results = results(
+        "printf '%s\\n' '127.0.0.1 -t 5x' 127.0.0.1 '127.0.0.9 --bogus' '127.0.0.1 --name a -p 0' \
+         '127.0.0.1 --name a' '[::1] --bogus' | $control --targets - -o json",
+    );
+    let names: Vec<&str> = results.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "127.0.0.1:1723",
+            "127.0.0.9:1723",
+            "[::1]:1723",
+            "a",
+            "line 1, column 14",
+            "line 4, column 20"
+        ]
+    );
+    for good in ["127.0.0.1:1723", "a"] {
+        assert_eq!(results[good].0, "OK done/none");
+    }
+    for wrong in ["127.0.0.9:1723", "[::1]:1723", "line 1, column 14", "line 4, column 20"] {
+        assert_eq!(results[wrong].0, "UNKNOWN resolve/local", "{wrong}");
+    }
+}
+
+#[test]
 fn flooding_silent_and_mute_gateways_delay_nobody() {
     let results = results(
         "lab 2 gre-flood; lab 3 sccrp-flood; lab 4 tcp-silent; lab 5 gre-lost-out; lab 6 inner-flood

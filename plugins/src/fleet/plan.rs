@@ -81,10 +81,14 @@ impl<C: Run> Plan<C> {
             return Err("the list has no target".into());
         }
         let mut seen = HashSet::new();
-        let targets = list.entries.into_iter().map(|entry| {
+        let (mut targets, mut mistakes) = (Vec::with_capacity(list.entries.len()), Vec::new());
+        for entry in list.entries {
             let Entry { at, shown, host, port, name, words } = match entry {
                 Ok(entry) => entry,
-                Err(mistake) => return wrong(mistake),
+                Err(mistake) => {
+                    targets.push(wrong(mistake));
+                    continue;
+                }
             };
             let words: Vec<Word> = defaults.iter().cloned().chain(words).collect();
             let (setting, mistake) = match planner.setting(&words) {
@@ -97,24 +101,31 @@ impl<C: Run> Plan<C> {
             let aim = Aim { host, port, setting };
             let args = aim.args();
             let label = name.clone().unwrap_or_else(|| args.target());
-            if !seen.insert(label.clone()) {
+            let monitored = name.clone().unwrap_or_else(|| aim.host.clone());
+            let mistake =
+                mistake.or_else(|| args.validate().err().map(|what| Mistake { at, what }));
+            if let Some(mistake) = mistake {
+                mistakes.push((targets.len(), label, monitored));
+                targets.push(Target { shown: name.unwrap_or(shown), ..wrong(mistake) });
+            } else if seen.insert(label.clone()) {
+                let shown = name.unwrap_or(shown);
+                targets.push(Target { label, shown, monitored, aim: Ok(aim) });
+            } else {
                 let what = match &name {
                     Some(name) => format!("the name {name} stands there twice"),
                     None => format!("{shown} stands there twice; tell them apart by a name"),
                 };
-                return Target { shown, ..wrong(Mistake { at, what }) };
+                targets.push(Target { shown, ..wrong(Mistake { at, what }) });
             }
-            let mistake =
-                mistake.or_else(|| args.validate().err().map(|what| Mistake { at, what }));
-            let monitored = name.clone().unwrap_or_else(|| aim.host.clone());
-            let shown = name.unwrap_or(shown);
-            match mistake {
-                None => Target { label, shown, monitored, aim: Ok(aim) },
-                // It keeps its name, so that its items and series say so.
-                Some(mistake) => Target { label, shown, monitored, ..wrong(mistake) },
+        }
+        // These keep their names too, so that their items and series say so, but
+        // take none from a target that is probed.
+        for (index, label, monitored) in mistakes {
+            if seen.insert(label.clone()) {
+                let target: &mut Target<C> = &mut targets[index];
+                (target.label, target.monitored) = (label, monitored);
             }
-        });
-        let targets = targets.collect();
+        }
         Ok(Self { base, targets, is_list: true })
     }
 
