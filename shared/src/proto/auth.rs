@@ -11,6 +11,11 @@
 //! allows a retry (pppd says `R=1` each time), and before the verdict only the
 //! challenge that was answered is answered again.
 //!
+//! One thing makes a response void before its verdict: the gateway opens LCP
+//! anew, and with it authentication (RFC 1661, section 3.4). pppd does so when a
+//! Configure-Request comes twice, forgets its challenge and throws the response
+//! away. The next challenge is answered then, once in a run.
+//!
 //! The RFCs would have it otherwise in two places. RFC 1334 changes the
 //! identifier of a PAP request that is sent again; here it goes out octet for
 //! octet, so that nobody counts it as another attempt. RFC 1994 lets an
@@ -176,6 +181,8 @@ pub struct Authenticatee {
     state: State,
     /// The gateway accepted once.
     proven: bool,
+    /// LCP was opened anew before the verdict.
+    restart: Restart,
     /// The last CHAP response.
     last_chap: Option<Vec<u8>>,
     /// The last EAP request and what was answered.
@@ -200,6 +207,17 @@ enum State {
     Accepted,
     /// Over.
     Failed,
+}
+
+/// Whether a challenge may replace the one that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restart {
+    /// LCP stayed open since.
+    No,
+    /// It was opened anew: the next challenge is answered.
+    Due,
+    /// That was done, and is not done twice.
+    Done,
 }
 
 /// The one challenge that was answered, and how.
@@ -234,6 +252,7 @@ impl Authenticatee {
             peer_challenge,
             state: State::WaitChallenge,
             proven: false,
+            restart: Restart::No,
             last_chap: None,
             last_eap: None,
             eap_naks: 0,
@@ -312,8 +331,10 @@ impl Authenticatee {
 
     /// LCP was negotiated once more. Where nothing is decided yet, the PAP
     /// request goes out again, octet for octet: pppd throws away whatever comes
-    /// before its LCP is open, after the GRE layer acknowledged it. After
-    /// success PAP asks anew, as the gateway wants to know again who calls.
+    /// before its LCP is open, after the GRE layer acknowledged it. A response
+    /// to a challenge is void with it, so that the next challenge is answered,
+    /// once. After success PAP asks anew, as the gateway wants to know again who
+    /// calls.
     pub fn link_up_again(&mut self, now: Instant) {
         match &mut self.state {
             State::WaitPapVerdict { sent, retry_at, .. } if *sent < PAP_SENDS => {
@@ -321,6 +342,7 @@ impl Authenticatee {
                 self.handle_timeout(now);
             }
             State::Accepted if self.protocol == AuthProtocol::Pap => self.start_pap(now),
+            State::WaitVerdict(_) if self.restart == Restart::No => self.restart = Restart::Due,
             _ => {}
         }
     }
@@ -502,7 +524,8 @@ impl Authenticatee {
             return Ok(());
         }
         let identifier = request.identifier;
-        let before_challenge = matches!(self.state, State::WaitChallenge | State::Accepted);
+        let before_challenge = matches!(self.state, State::WaitChallenge | State::Accepted)
+            || self.restart == Restart::Due;
         match request.kind {
             eap::kind::IDENTITY if before_challenge => {
                 let name = self.credentials.username.clone();
@@ -615,9 +638,19 @@ impl Authenticatee {
         identifier: u8,
         challenge: &[u8],
     ) -> Result<Option<Vec<u8>>, Error> {
+        let expected = match &self.state {
+            State::WaitChallenge | State::Accepted => true,
+            State::WaitVerdict(answer) => {
+                self.restart == Restart::Due && answer.challenge != challenge
+            }
+            _ => false,
+        };
         match &self.state {
-            State::WaitChallenge | State::Accepted => {
-                if self.proven {
+            _ if expected => {
+                if matches!(self.state, State::WaitVerdict(_)) {
+                    self.restart = Restart::Done;
+                }
+                if self.proven || self.restart == Restart::Done {
                     let seed = Md5::new().chain_update(self.peer_challenge).chain_update(challenge);
                     self.peer_challenge = seed.finalize().into();
                 }
@@ -736,6 +769,7 @@ impl Authenticatee {
 
     fn succeed(&mut self, method: Method, keys: Option<MasterKeys>, message: Vec<u8>) {
         self.state = State::Accepted;
+        self.restart = Restart::No;
         self.formalities = 0;
         self.events.push_back(if self.proven {
             AuthEvent::Reauthenticated { keys }

@@ -465,6 +465,60 @@ fn second_challenge_before_the_verdict_is_ignored() {
     assert_eq!(bench.events()[2], "mschapv2 keys=true Access granted", "the first one counts");
 }
 
+/// pppd whose LCP was opened anew forgets the challenge that we answered, and
+/// throws the response away.
+#[test]
+fn challenge_of_an_lcp_opened_anew_replaces_the_first_once() {
+    let mut bench = Bench::new(AuthProtocol::MsChapV1, PROBE, &[0; 16]);
+    bench.machine.link_up_again(bench.now);
+    assert_eq!(bench.sent(), None, "nothing was asked yet");
+    let (first, third) = (challenge(0x18, b"8 octets"), challenge(0x20, b"8 others"));
+    assert!(bench.send(&first).is_some());
+    assert_eq!(bench.send(V1_CHALLENGE), None, "LCP stayed open");
+    bench.machine.link_up_again(bench.now);
+    assert_eq!(bench.sent(), None, "it may be void");
+    let again = bench.send(&first);
+    assert!(again.is_some(), "a gateway that goes on where it was");
+    assert_eq!(bench.send(V1_CHALLENGE).as_deref(), Some(V1_RESPONSE));
+    assert_eq!(bench.send(V1_CHALLENGE).as_deref(), Some(V1_RESPONSE), "a repetition");
+    assert_eq!(bench.send(&first), None, "the first one is over");
+    bench.machine.link_up_again(bench.now);
+    assert_eq!(bench.send(&third), None, "an account has only so many attempts");
+    bench.send(V1_SUCCESS);
+    assert_eq!(bench.events().last().unwrap(), "mschapv1 keys=true Access granted");
+}
+
+#[test]
+fn verdict_on_the_first_response_counts_although_lcp_was_opened_anew() {
+    let mut bench = Bench::v2();
+    bench.send(V2_CHALLENGE);
+    bench.machine.link_up_again(bench.now);
+    bench.send(V2_SUCCESS);
+    assert_eq!(bench.events()[2], "mschapv2 keys=true Access granted");
+
+    let mut bench = Bench::v2();
+    bench.send(V2_CHALLENGE);
+    bench.machine.link_up_again(bench.now);
+    bench.send(V2_FAILURE);
+    assert_eq!(bench.send(&challenge(0x40, RFC_CHALLENGE)), None, "nothing after a rejection");
+}
+
+#[test]
+fn eap_begins_anew_when_lcp_was_opened_anew() {
+    let mut bench = Bench::eap();
+    bench.send(&request(1, 1, b""));
+    let (earlier, name) = ([7; 16], Vec::new());
+    let data = MsChapV2::Challenge { mschap_v2_id: 0x43, challenge: earlier, name }.emit();
+    let first = bench.send(&request(2, 26, &data)).expect("response");
+    bench.machine.link_up_again(bench.now);
+    assert_eq!(bench.send(&request(3, 1, b"")), response(3, 1, b"User"));
+    let second = bench.send(&rfc_challenge(4)).expect("response");
+    assert_ne!(first[10..26], second[10..26], "another peer challenge");
+    bench.machine.link_up_again(bench.now);
+    assert_eq!(bench.send(&request(5, 1, b"")), None);
+    assert_eq!(bench.send(&request(6, 26, &data)), None);
+}
+
 #[test]
 fn challenge_after_success_is_answered_with_another_peer_challenge() {
     let mut bench = Bench::v2();

@@ -452,6 +452,42 @@ fn lcp_may_be_negotiated_again_during_authentication() {
     }
 }
 
+/// The order of a busy pppd: our second Configure-Request, sent as its first
+/// arrived, reached it behind our Ack, and it opened LCP anew.
+#[test]
+fn response_that_was_void_is_followed_by_another() {
+    let mut bench = Bench::after(AUTHENTICATE + 1, "any");
+    let theirs = captured("<");
+    let own = RawOption::emit_list(&[RawOption::from(&LcpOption::MagicNumber(MAGIC))]);
+    let again = ["LCP Configure-Request 2", "LCP Configure-Ack 1"];
+    assert_eq!(bench.frame(&theirs[0]), again);
+    assert_eq!(bench.give(ppp::LCP, Code::ConfigureAck, 1, &own), NONE, "to the first request");
+    bench.give(ppp::LCP, Code::ConfigureAck, 2, &own);
+    let challenge = [0x5a; 16];
+    let valued = chap::Valued { identifier: 0xd2, value: challenge.to_vec(), name: vec![] };
+    let information = chap::Packet::Challenge(valued).emit();
+    let frame = Frame { protocol: ppp::CHAP, information: &information }.emit();
+    bench.link.handle_frame(&frame, bench.now);
+    let [response] = <[_; 1]>::try_from(bench.frames()).expect("one response");
+    bench.link.handle_frame(&frame, bench.now);
+    assert_eq!(bench.frames(), [&response[..]], "pppd asks each three seconds");
+    let response = Frame::parse(&response).unwrap();
+    let Ok(chap::Packet::Response(response)) = chap::Packet::parse(response.information) else {
+        panic!("no response: {response:?}");
+    };
+    assert_eq!(response.identifier, 0xd2);
+    let response = chap::MsChapV2Response::parse(&response.value).unwrap();
+    let (peer, nt) = (response.peer_challenge, response.nt_response);
+    let expected = mschap::generate_nt_response(&challenge, &peer, b"probe", PASSWORD);
+    assert_eq!(nt, expected);
+    let proof = mschap::generate_authenticator_response(PASSWORD, &nt, &peer, &challenge, b"probe");
+    let digits: String = proof.iter().map(|octet| format!("{octet:02X}")).collect();
+    let verdict = chap::Verdict { identifier: 0xd2, message: format!("S={digits}").into_bytes() };
+    let information = chap::Packet::Success(verdict).emit();
+    bench.frame(&Frame { protocol: ppp::CHAP, information: &information }.emit());
+    assert_eq!(bench.events(), [Event::LcpUp, Event::Authenticated(Method::MsChapV2)]);
+}
+
 /// The Success was lost, and pppd goes on with CCP, each three seconds.
 #[test]
 fn proof_goes_out_again_to_a_gateway_that_goes_on_without_a_verdict() {
