@@ -432,6 +432,10 @@ impl<N: Negotiator> Automaton<N> {
                 if self.state == State::AckRcvd {
                     self.opened();
                 } else {
+                    if self.state == State::ReqSent {
+                        let answer_due = now + self.timing.restart / 2;
+                        self.restart_at = self.restart_at.map(|at| at.max(answer_due));
+                    }
                     self.state = State::AckSent;
                 }
             }

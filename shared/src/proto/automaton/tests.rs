@@ -172,6 +172,24 @@ fn opens_with_one_request_and_one_ack_each_way() {
     assert_eq!(a.poll_timeout(), None);
 }
 
+/// Behind our Ack, a request that the peer has would open the negotiation anew.
+#[test]
+fn request_is_not_repeated_into_the_answer_of_a_peer_that_just_began() {
+    let begun = Instant::now();
+    let mut a = in_state(State::ReqSent, begun);
+    let Timing { restart, .. } = Timing::default();
+    let late = begun + restart - Duration::from_millis(1);
+    a.handle_packet(packet(Code::ConfigureRequest, 1, &[]), late);
+    assert_eq!(a.poll_timeout(), Some(late + restart / 2));
+    // A peer that repeats its request holds it up no longer.
+    let later = late + restart / 4;
+    a.handle_packet(packet(Code::ConfigureRequest, 1, &[]), later);
+    assert_eq!(a.poll_timeout(), Some(late + restart / 2));
+    let mut early = in_state(State::ReqSent, begun);
+    early.handle_packet(packet(Code::ConfigureRequest, 1, &[]), begun);
+    assert_eq!(early.poll_timeout(), Some(begun + restart), "what is due later is left");
+}
+
 #[test]
 fn silence_ends_after_max_configure_requests_and_keeps_the_identifier() {
     let mut now = Instant::now();
