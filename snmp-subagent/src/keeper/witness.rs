@@ -602,6 +602,7 @@ fn failure(word: &Word, before: u32) -> Option<Reason> {
         What::AddressFailure if outside => Reason::NoAddress,
         What::EchoTimeout if outside => Reason::LcpEchoSilent,
         What::RadiusError if outside => Reason::RadiusSilent,
+        What::ConntrackFull => Reason::ConntrackFull,
         What::CallFailed { reason: Reason::None, .. } => return None,
         What::CallFailed { reason, .. } if before & bit(What::ControlRefused) == 0 => reason,
         What::SessionDown { cause } => match cause {

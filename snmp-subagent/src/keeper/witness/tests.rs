@@ -206,13 +206,16 @@ fn failures_are_counted_once_for_each_session() {
     let failed = What::CallFailed { phase: Phase::Auth, reason: Reason::AuthRejected };
     say(&mut bed, failed, Some(session), "Exit.");
     say(&mut bed, What::PoolExhausted, None, "");
+    say(&mut bed, What::ConntrackFull, None, "nf_conntrack: table full, dropping packet");
     let facts = bed.facts();
     let counted = facts.servers[0].counted;
     assert_eq!((counted.control_attempted, counted.control_refused), (Some(2), Some(1)));
     assert_eq!((counted.auth_failures, counted.mppe_failures), (Some(2), Some(1)));
     assert_eq!(facts.users[0].seen.auth_failures, Some(2));
     let failures: Vec<_> = facts.failures.iter().map(|row| (row.reason, row.count)).collect();
-    assert_eq!(failures, [(Reason::ControlRefused, 1), (Reason::AuthRejected, 1)]);
+    let expected =
+        [(Reason::ControlRefused, 1), (Reason::AuthRejected, 1), (Reason::ConntrackFull, 1)];
+    assert_eq!(failures, expected);
     assert_eq!(&*facts.failures[1].user, b"alice");
     bed.pass(60);
     let expected = (TerminateCause::NasRequest, Phase::Auth, "Peer alice failed CHAP");
