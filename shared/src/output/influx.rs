@@ -15,7 +15,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::text::clean;
+use super::text;
 use super::{Identity, Metric, Report, State, Unit, Verdict};
 use crate::reason::{Phase, Reason};
 
@@ -28,7 +28,7 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>, at: SystemTime) -
     let measurement = identity.program.strip_prefix("check_").unwrap_or(identity.program);
     let begin = |out: &mut String| {
         out.push_str(measurement);
-        push_tag(out, "target", identity.target);
+        push_tag(out, "target", &text::own_name(identity.target, LONGEST));
     };
     let mut out = String::with_capacity(512);
     begin(&mut out);
@@ -43,7 +43,7 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>, at: SystemTime) -
     let _ = writeln!(out, " {}", nanoseconds.as_nanos());
     for sub in report.subs() {
         begin(&mut out);
-        push_tag(&mut out, "sub", sub.name());
+        push_tag(&mut out, "sub", &text::clean(sub.name(), LONGEST));
         let verdict = sub.verdict();
         push_fields(&mut out, sub.state(), verdict.as_deref(), &sub.headline(), sub.metrics());
         let _ = writeln!(out, " {}", nanoseconds.as_nanos());
@@ -69,7 +69,7 @@ fn push_fields(
         state.name()
     );
     out.push_str(",headline=\"");
-    for c in clean(headline, LONGEST).chars() {
+    for c in text::clean(headline, LONGEST).chars() {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }
@@ -106,12 +106,12 @@ fn is_whole(unit: Unit) -> bool {
 }
 
 /// A tag has no empty value; what has none is left out.
-fn push_tag(out: &mut String, key: &str, value: &str) {
-    if value.is_empty() {
+fn push_tag(out: &mut String, key: &str, cleaned: &str) {
+    if cleaned.is_empty() {
         return;
     }
     let _ = write!(out, ",{key}=");
-    for c in clean(value, LONGEST).chars() {
+    for c in cleaned.chars() {
         match c {
             '\\' => out.push('/'),
             ',' | '=' | ' ' => {

@@ -1,9 +1,9 @@
 //! One JSON object with everything a report has, and the writer for it. Keys
 //! stand in a fixed order, numbers are plain decimals, and text is the same
-//! printable ASCII as in the other formats.
+//! printable ASCII as in the other formats, but for the target's name.
 
 use super::metric::{decimal, seconds};
-use super::text::clean;
+use super::text::{clean, own_name};
 use super::{Fact, Identity, Metric, Report, State, VERSION, Verdict};
 use crate::reason::{Phase, Reason};
 
@@ -33,7 +33,7 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
 pub(super) fn push_verdict(object: &mut Object<'_>, report: &Report, identity: &Identity<'_>) {
     object.text("check", identity.program);
     object.text("version", VERSION);
-    object.text("target", identity.target);
+    object.name("target", identity.target);
     let verdict = report.verdict();
     push_conclusion(object, report.state(), &report.headline(), verdict.as_deref());
     object.object("phases", |phases| {
@@ -108,6 +108,12 @@ impl<'a> Object<'a> {
         push_text(self.out, text);
     }
 
+    /// A member that is a name of our operator's.
+    pub(super) fn name(&mut self, key: &str, text: &str) {
+        self.key(key);
+        push_quoted(self.out, &own_name(text, LONGEST));
+    }
+
     /// A member whose value is JSON already.
     pub(super) fn raw(&mut self, key: &str, json: &str) {
         self.key(key);
@@ -161,11 +167,15 @@ fn push_metric(out: &mut String, metric: &Metric) {
     object.end();
 }
 
+fn push_text(out: &mut String, text: &str) {
+    push_quoted(out, &clean(text, LONGEST));
+}
+
 /// After cleaning, the quotation mark and the backslash are all that JSON
 /// wants escaped.
-fn push_text(out: &mut String, text: &str) {
+fn push_quoted(out: &mut String, cleaned: &str) {
     out.push('"');
-    for c in clean(text, LONGEST).chars() {
+    for c in cleaned.chars() {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }

@@ -6,7 +6,7 @@
 //! sub-result `sub` as well.
 
 use super::metric::{SECONDS_OF_DAY, decimal, seconds};
-use super::text::clean;
+use super::text::{clean, own_name};
 use super::{Identity, Metric, Report, State, Unit};
 use crate::reason::Phase;
 
@@ -42,7 +42,7 @@ impl Exposition {
             labels: format!(
                 "check=\"{}\",target=\"{}\"",
                 label_value(identity.program),
-                label_value(identity.target)
+                quoted(&own_name(identity.target, LONGEST))
             ),
             families: &mut self.families,
             opened: Vec::new(),
@@ -223,7 +223,11 @@ fn base_value(metric: &Metric) -> String {
 }
 
 fn label_value(text: &str) -> String {
-    clean(text, LONGEST).replace('\\', "\\\\").replace('"', "\\\"")
+    quoted(&clean(text, LONGEST))
+}
+
+fn quoted(cleaned: &str) -> String {
+    cleaned.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn truth(yes: bool) -> &'static str {

@@ -1,4 +1,5 @@
-//! Text that is safe in one line of a check: printable ASCII without `|`.
+//! Text that is safe in one line of a check: printable ASCII without `|`, and
+//! names of an operator that are safe in the other formats.
 
 use std::fmt::Write as _;
 
@@ -42,6 +43,26 @@ pub(super) fn push_clean(out: &mut String, text: &str, longest: usize) {
     if octets.len() > longest {
         out.push_str("...");
     }
+}
+
+/// A name that our own operator chose, which must stay the one that a
+/// database or another product knows: beyond ASCII it is kept, and only control
+/// characters become `\xNN`.
+pub(super) fn own_name(text: &str, longest: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(longest) + 3);
+    for c in text.chars() {
+        if out.len() + c.len_utf8() > longest {
+            out.push_str("...");
+            break;
+        }
+        if c.is_control() {
+            let mut octets = [0; 4];
+            c.encode_utf8(&mut octets).bytes().for_each(|octet| push_octet(&mut out, octet));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// The same as [`push_clean`] into a string of its own.
@@ -94,6 +115,9 @@ mod tests {
         assert_eq!(clean("a|b\nc", 100), r"a\x7cb\x0ac");
         assert_eq!(clean("abcdef", 3), "abc...");
         assert_eq!(clean("üü", 1), r"\xc3...");
+        assert_eq!(own_name("Wien Süd|1", 11), "Wien Süd|1");
+        assert_eq!(own_name("Wien Süd", 7), "Wien S...");
+        assert_eq!(own_name("a\n\u{9b}b", 99), r"a\x0a\xc2\x9bb");
     }
 
     proptest! {

@@ -6,7 +6,7 @@
 //! does not work.
 
 use super::json::{Object, push_conclusion, push_facts, push_verdict};
-use super::text::clean;
+use super::text::own_name;
 use super::{Identity, Metric, Report, Verdict};
 use crate::reason::{Phase, Reason};
 
@@ -40,7 +40,7 @@ pub(super) fn render(report: &Report, identity: &Identity<'_>) -> String {
 pub fn trapper_line(report: &Report, identity: &Identity<'_>, host: &str) -> String {
     let object = render(report, identity);
     let mut out = String::with_capacity(object.len() + object.len() / 4);
-    push_quoted(&mut out, &clean(host, LONGEST_HOST));
+    push_quoted(&mut out, &own_name(host, LONGEST_HOST));
     out.push(' ');
     out.push_str(identity.program);
     out.push(' ');
