@@ -165,8 +165,6 @@ impl Run for AuthArgs {
         let allowance = session::allowance(context);
         let seen = auth::probe(&gateway, wish, raw, allowance, interrupt, tap).await;
         let report = report(self, context, &seen);
-        let remarks = self.login.remarks().into_iter();
-        let report = remarks.fold(report, |report, remark| report.detail(1, remark));
         (seen, report)
     }
 }

@@ -298,7 +298,7 @@ impl Run for TunnelArgs {
             ask_nbns: false,
         };
         let allowance = session::allowance(context);
-        let (seen, report) = if self.crowd.sessions.is_some() {
+        if self.crowd.sessions.is_some() {
             let what = Crowd { ramp: self.crowd.ramp.0, ping: self.pings() };
             let sockets = std::iter::once(raw).chain(further).collect();
             let members =
@@ -314,8 +314,6 @@ impl Run for TunnelArgs {
                 tunnel::probe(&gateway, wish, &traffic, raw, allowance, interrupt, tap).await;
             let report = report::report(context, &seen, &found);
             (Some((seen, found)), report)
-        };
-        let remarks = self.login.remarks().into_iter();
-        (seen, remarks.fold(report, |report, remark| report.detail(1, remark)))
+        }
     }
 }

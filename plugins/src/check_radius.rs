@@ -401,7 +401,6 @@ impl RadiusArgs {
         let secret = self.shared_secret(deadline)?;
         let mut username = ACCOUNTING_USER.to_vec();
         let login = if self.kinds().contains(&Kind::Auth) {
-            self.login.refuse_public_files()?;
             let (name, password) = self.login.resolve(deadline)?;
             username.clone_from(&name);
             let login = access::Login {

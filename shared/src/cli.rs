@@ -19,7 +19,7 @@ use clap::{ArgAction, Args};
 
 use crate::method::{Method, MppePolicy};
 use crate::output::{Format, Range, State, Thresholds, is_label};
-use crate::secret::{AuthFile, Secret, Unread, readable_by_others, refuse_public};
+use crate::secret::{AuthFile, Secret, Unread, refuse_public};
 
 /// Longest user name and longest password, in octets: in PAP the length of
 /// either is one octet (RFC 1334, section 2.2.1), and pppd keeps no longer
@@ -109,8 +109,18 @@ pub fn check_host(host: &str, ipv4: bool, ipv6: bool) -> Result<(), String> {
         (None, ..) if host.contains([':', '[', ']']) => {
             Err(format!("'{host}' is neither a name nor an address; a port is given by --port"))
         }
+        (None, ..) if !is_name(host) => Err(format!("'{host}' is neither a name nor an address")),
         _ => Ok(()),
     }
+}
+
+/// Whether DNS could have such a name (RFC 1035, section 2.3.4). What else a
+/// resolver makes of it is its own business.
+fn is_name(host: &str) -> bool {
+    let labels = host.strip_suffix('.').unwrap_or(host);
+    labels.len() <= 253
+        && labels.split('.').all(|label| (1..=63).contains(&label.len()))
+        && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/')
 }
 
 /// The address, where one is given instead of a name; with brackets or an
@@ -311,9 +321,11 @@ impl Login {
     /// `$CREDENTIALS_DIRECTORY`. Pipes are waited for until `deadline`.
     ///
     /// # Errors
-    /// A sentence that names the source and what is wrong with it, or what is
-    /// missing.
+    /// A sentence that names the source and what is wrong with it, that
+    /// everyone can read the file, or what is missing.
     pub fn resolve(&self, deadline: Instant) -> Result<(Vec<u8>, Secret), Unread> {
+        let mut files = [&self.password_file, &self.authfile].into_iter().flatten();
+        files.try_for_each(|path| refuse_public(path))?;
         let authfile = match &self.authfile {
             Some(path) => AuthFile::read(path, deadline)?,
             None => AuthFile { username: None, password: None },
@@ -347,21 +359,6 @@ impl Login {
             return Err(format!("a password has at most {LONGEST_CREDENTIAL} octets").into());
         }
         Ok((username, password))
-    }
-
-    /// Refuses files that everyone can read.
-    ///
-    /// # Errors
-    /// A sentence that names the file and the mend.
-    pub fn refuse_public_files(&self) -> Result<(), String> {
-        let files = [&self.password_file, &self.authfile];
-        files.into_iter().flatten().try_for_each(|path| refuse_public(path))
-    }
-
-    /// What an operator should know about the files, for a line of detail.
-    pub fn remarks(&self) -> Vec<String> {
-        let files = [&self.password_file, &self.authfile];
-        files.into_iter().flatten().filter_map(|path| readable_by_others(path)).collect()
     }
 }
 
@@ -527,8 +524,17 @@ mod tests {
             let text = "is neither a name nor an address; a port is given by --port";
             assert_eq!(error(host, ""), format!("'{host}' {text}"));
         }
+        let long = "a".repeat(64);
+        let longer = ["a.".repeat(126), "ab".to_owned()].concat();
+        for host in ["a b", "vpn\n", "a\tb", ".", "a..b", ".a", "192.0.2.0/24", &long, &longer] {
+            assert_eq!(error(host, ""), format!("'{host}' is neither a name nor an address"));
+        }
         for (host, more) in [
             ("vpn.example.net", "-6"),
+            ("vpn.example.net.", ""),
+            ("_gateway", ""),
+            (&long[..63], ""),
+            (&longer[..253], ""),
             ("192.0.2.1", "-4"),
             ("2001:db8::1", "-6"),
             ("[2001:db8::1]", ""),

@@ -208,21 +208,6 @@ impl AuthFile {
     }
 }
 
-/// A remark for the operator if users other than the owner can read a file
-/// with a secret in it; nothing for standard input.
-pub fn readable_by_others(path: &Path) -> Option<String> {
-    if path == Path::new("-") {
-        return None;
-    }
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    let who = match (mode & 0o004 != 0, mode & 0o040 != 0) {
-        (true, _) => "everyone",
-        (false, true) => "its group",
-        (false, false) => return None,
-    };
-    Some(format!("{} can be read by {who}; run: chmod 600", source_name(path)))
-}
-
 /// Refuses a file with a secret in it that everyone can read; its group may.
 ///
 /// # Errors
@@ -575,18 +560,5 @@ mod tests {
         let path = scratch.file("secret", b"word");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(refuse_public(&path).is_err());
-    }
-
-    #[test]
-    fn a_file_open_to_others_is_remarked_upon() {
-        let scratch = Scratch::new("mode");
-        let path = scratch.file("secret", b"word");
-        for (mode, who) in [(0o600, None), (0o640, Some("its group")), (0o604, Some("everyone"))] {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let remark = readable_by_others(&path);
-            assert_eq!(remark.is_some(), who.is_some());
-            assert!(remark.is_none_or(|remark| remark.contains(who.unwrap_or_default())));
-        }
-        assert_eq!(readable_by_others(Path::new("-")), None);
     }
 }
