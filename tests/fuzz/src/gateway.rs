@@ -760,6 +760,8 @@ pub(crate) struct Watch {
     proofs: Vec<Vec<u8>>,
     next_sequence: u32,
     terminates: u32,
+    /// LCP was asked for behind a proof, which wants it open.
+    opened_anew: bool,
     messages: Vec<u16>,
 }
 
@@ -804,6 +806,9 @@ impl Watch {
         self.next_sequence = sequence.wrapping_add(1);
         let (protocol, information) = frame_of(octets).expect("a PPP frame");
         match protocol {
+            ppp::LCP if information.first() == Some(&1) => {
+                self.opened_anew |= !self.proofs.is_empty();
+            }
             ppp::LCP if information.first() == Some(&5) => self.terminates += 1,
             ppp::PAP => {
                 let request = pap::Packet::parse(&information).expect("a PAP packet");
@@ -861,6 +866,11 @@ impl Watch {
     /// is no attempt of its own.
     pub(crate) fn attempts(&self) -> usize {
         self.proofs.len()
+    }
+
+    /// Whether LCP was negotiated again after the first proof.
+    pub(crate) fn opened_anew(&self) -> bool {
+        self.opened_anew
     }
 
     /// LCP Terminate-Requests that were sent.
