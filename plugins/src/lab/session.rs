@@ -27,14 +27,14 @@ use pptp_probe::wire::control::{
     OutgoingCallReply, OutgoingCallRequest, OutgoingCallResult, SimpleResult, StartReply,
     StartRequest, StartResult, StopReason, VERSION,
 };
-use pptp_probe::wire::cp::{Code, Packet};
 use pptp_probe::wire::gre;
 use pptp_probe::wire::ip::{Datagram, Icmp};
 use pptp_probe::wire::ppp::{self, Frame};
 
+use self::call::Call;
 use self::leaving::{ControlQueue, Path};
 use super::config::Config;
-use super::faults::{Fault, Faults, SharedFaults};
+use super::faults::{Fault, SharedFaults};
 use super::inside::Inside;
 use super::link::{self, Link};
 
@@ -787,108 +787,6 @@ impl Session {
     }
 }
 
-/// One call of the session.
-struct Call {
-    local_call_id: u16,
-    peer_call_id: u16,
-    channel: GreChannel,
-    link: Link,
-    inside: Inside,
-    /// Frames that are delayed, or wait for the channel.
-    late: VecDeque<(Instant, Vec<u8>)>,
-    /// When the reply has left; no GRE goes before it.
-    speaks_at: Instant,
-    /// GRE packets, both ways.
-    packets: u32,
-    /// The last of them.
-    gre_moved_at: Instant,
-    /// GRE was idle for so long that its way is forgotten: for good, or until
-    /// the caller sends some.
-    idle_for_good: bool,
-    idle_in: bool,
-    flood_sequence: u32,
-}
-
-impl Call {
-    fn poll_timeout(&self) -> Option<Instant> {
-        // What waits for the window is not waited for by the clock.
-        let room = self.channel.room() > 0;
-        let late = self.late.front().filter(|_| room).map(|(at, _)| *at);
-        let inside = match room && self.link.carries_datagrams() {
-            true => self.inside.poll_timeout(),
-            false => self.inside.poll_timer(),
-        };
-        [self.channel.poll_timeout(), self.link.poll_timeout(), late, inside]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Hands the caller's frames to the link, and its datagrams inside.
-    fn receive_frames(&mut self, now: Instant) {
-        while let Some(frame) = self.channel.poll_frame() {
-            self.link.handle_frame(&frame, now);
-            while let Some(datagram) = self.link.poll_datagram() {
-                self.inside.set_mtu(self.link.mtu());
-                self.inside.handle_datagram(&datagram, now);
-            }
-        }
-    }
-
-    fn fetch_frames(&mut self, faults: &SharedFaults, now: Instant) {
-        while let Some((phase, frame)) = self.link.poll_transmit() {
-            let delay = faults.borrow().delay(phase);
-            let earliest = self.late.back().map_or(self.speaks_at, |(at, _)| *at);
-            if self.late.len() < GRE_QUEUE {
-                self.late.push_back(((now + delay).max(earliest), frame));
-            }
-        }
-    }
-
-    /// Has a datagram made into a frame, unless one waits for the window
-    /// already; false when there is none.
-    fn fetch_datagram(&mut self, now: Instant) -> bool {
-        let waiting = self.late.front().is_some_and(|(at, _)| *at <= now);
-        if waiting || self.late.len() >= GRE_QUEUE / 2 || !self.link.carries_datagrams() {
-            return false;
-        }
-        let datagram = self.inside.poll_datagram(now);
-        if let Some(datagram) = &datagram {
-            self.link.send_datagram(datagram);
-        }
-        datagram.is_some()
-    }
-
-    /// A GRE packet comes or goes: was the way forgotten before it?
-    fn age(&mut self, faults: &Faults, now: Instant) {
-        let idle = now.saturating_duration_since(self.gre_moved_at);
-        for fault in faults.iter() {
-            match fault {
-                Fault::GreIdleDrop(limit) => self.idle_for_good |= idle >= *limit,
-                Fault::GreIdleIn(limit) => self.idle_in |= idle >= *limit,
-                _ => {}
-            }
-        }
-    }
-
-    /// LCP Discard-Requests under numbers of their own, without regard to the
-    /// window.
-    fn flood(&mut self, path: &mut Path, now: Instant) {
-        let packet = Packet { code: Code::DiscardRequest, identifier: 0, data: vec![0; 4] };
-        let frame = Frame { protocol: ppp::LCP, information: &packet.emit() }.emit();
-        while path.queue.len() < FLOOD_BURST {
-            self.flood_sequence = self.flood_sequence.wrapping_add(1);
-            let packet = gre::Packet {
-                call_id: self.peer_call_id,
-                sequence: Some(self.flood_sequence),
-                acknowledgment: None,
-                payload: &frame,
-            };
-            path.push(packet.emit(), now);
-        }
-    }
-}
-
 /// Octets of the IP datagram or of the packet in a GRE packet's PPP frame.
 fn carried(packet: &[u8]) -> usize {
     /// MPPE's header, and the protocol that is encrypted with the datagram.
@@ -912,6 +810,7 @@ fn halves(octets: [u8; 16]) -> ([u8; 8], [u8; 8]) {
     (first, second)
 }
 
+mod call;
 mod leaving;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::lab::config::Settings;
+use crate::lab::faults::Faults;
 
 /// What the captured gateway asked, and so what this one is made to ask.
 const CHALLENGE: &str = "f4e06fa1bfa878615513a497a00673e0";
