@@ -15,6 +15,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use super::json::push_quoted;
 use super::text;
 use super::{Identity, Metric, Report, State, Unit, Verdict};
 use crate::reason::{Phase, Reason};
@@ -68,14 +69,8 @@ fn push_fields(
         state.exit_code(),
         state.name()
     );
-    out.push_str(",headline=\"");
-    for c in text::clean(headline, LONGEST).chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
+    out.push_str(",headline=");
+    push_quoted(out, &text::clean(headline, LONGEST));
     for (index, metric) in metrics.iter().enumerate() {
         let repeated = metrics[..index].iter().any(|earlier| name(earlier) == name(metric));
         if metric.is_printable() && !repeated {

@@ -171,9 +171,9 @@ fn push_text(out: &mut String, text: &str) {
     push_quoted(out, &clean(text, LONGEST));
 }
 
-/// After cleaning, the quotation mark and the backslash are all that JSON
-/// wants escaped.
-fn push_quoted(out: &mut String, cleaned: &str) {
+/// After cleaning, the quotation mark and the backslash are all that JSON, an
+/// entry of Zabbix and a string of InfluxDB want escaped.
+pub(super) fn push_quoted(out: &mut String, cleaned: &str) {
     out.push('"');
     for c in cleaned.chars() {
         if matches!(c, '"' | '\\') {

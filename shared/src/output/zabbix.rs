@@ -5,7 +5,7 @@
 //! exit status is 0 whatever the state: Zabbix takes any other for an item that
 //! does not work.
 
-use super::json::{Object, push_conclusion, push_facts, push_verdict};
+use super::json::{Object, push_conclusion, push_facts, push_quoted, push_verdict};
 use super::text::own_name;
 use super::{Identity, Metric, Report, Verdict};
 use crate::reason::{Phase, Reason};
@@ -47,17 +47,6 @@ pub fn trapper_line(report: &Report, identity: &Identity<'_>, host: &str) -> Str
     push_quoted(&mut out, object.trim_end());
     out.push('\n');
     out
-}
-
-fn push_quoted(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
 }
 
 /// Phase and reason by number.
