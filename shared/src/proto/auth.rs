@@ -638,32 +638,15 @@ impl Authenticatee {
         identifier: u8,
         challenge: &[u8],
     ) -> Result<Option<Vec<u8>>, Error> {
-        let expected = match &self.state {
-            State::WaitChallenge | State::Accepted => true,
-            State::WaitVerdict(answer) => {
-                self.restart == Restart::Due && answer.challenge != challenge
-            }
-            _ => false,
-        };
         match &self.state {
-            _ if expected => {
-                if matches!(self.state, State::WaitVerdict(_)) {
-                    self.restart = Restart::Done;
-                }
-                if self.proven || self.restart == Restart::Done {
-                    let seed = Md5::new().chain_update(self.peer_challenge).chain_update(challenge);
-                    self.peer_challenge = seed.finalize().into();
-                }
-                let value = self.respond(method, identifier, challenge)?;
-                self.repeats = 0;
-                self.events.push_back(AuthEvent::Challenged);
-                self.events.push_back(AuthEvent::Responded);
-                self.state = State::WaitVerdict(Answer {
-                    method,
-                    challenge: challenge.to_vec(),
-                    value: value.clone(),
-                    verified: false,
-                });
+            State::WaitChallenge | State::Accepted => {
+                self.answer_new(method, identifier, challenge).map(Some)
+            }
+            State::WaitVerdict(answer)
+                if self.restart == Restart::Due && answer.challenge != challenge =>
+            {
+                let value = self.answer_new(method, identifier, challenge)?;
+                self.restart = Restart::Done;
                 Ok(Some(value))
             }
             State::WaitVerdict(answer)
@@ -686,6 +669,31 @@ impl Authenticatee {
                 Ok(None)
             }
         }
+    }
+
+    /// The response value for a challenge that was not answered yet.
+    fn answer_new(
+        &mut self,
+        method: Method,
+        identifier: u8,
+        challenge: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        // Every response after the first has a peer challenge of its own.
+        if !matches!(self.state, State::WaitChallenge) {
+            let seed = Md5::new().chain_update(self.peer_challenge).chain_update(challenge);
+            self.peer_challenge = seed.finalize().into();
+        }
+        let value = self.respond(method, identifier, challenge)?;
+        self.repeats = 0;
+        self.events.push_back(AuthEvent::Challenged);
+        self.events.push_back(AuthEvent::Responded);
+        self.state = State::WaitVerdict(Answer {
+            method,
+            challenge: challenge.to_vec(),
+            value: value.clone(),
+            verified: false,
+        });
+        Ok(value)
     }
 
     fn respond(&self, method: Method, identifier: u8, challenge: &[u8]) -> Result<Vec<u8>, Error> {

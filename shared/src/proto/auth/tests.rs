@@ -479,6 +479,7 @@ fn challenge_of_an_lcp_opened_anew_replaces_the_first_once() {
     assert_eq!(bench.sent(), None, "it may be void");
     let again = bench.send(&first);
     assert!(again.is_some(), "a gateway that goes on where it was");
+    assert_eq!(bench.send(&challenge(0x19, b"7 octet")), None, "one that nobody can answer");
     assert_eq!(bench.send(V1_CHALLENGE).as_deref(), Some(V1_RESPONSE));
     assert_eq!(bench.send(V1_CHALLENGE).as_deref(), Some(V1_RESPONSE), "a repetition");
     assert_eq!(bench.send(&first), None, "the first one is over");
